@@ -1,0 +1,66 @@
+// Holds what must outlive a rank: the requests, their tokens so far, the scheduler. Runs the step loop on a thread of its own.
+//   submit (any thread) -> bounded queue -> step thread: scheduler -> executor -> events -> sinks
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/executor.h"
+#include "engine/text/tokenizer.h"
+#include "scheduler/scheduler.h"
+
+namespace shardline::launcher {
+
+struct GenerateRequest {
+  std::vector<TokenId> prompt;
+  Sampling sampling;                 // seed must be set
+  int n = 1;
+  int max_tokens = 16;
+  bool ignore_eos = false;
+  std::vector<std::string> stop;     // stop strings; the text ends before the first that occurs
+  int priority = 0;
+  bool text = true;                  // decode to text (needs a tokenizer)
+};
+
+// What a sink hears, choice by choice, in order. Text is complete UTF-8 and never holds a stop string or its beginning.
+struct GenerateEvent {
+  int choice = 0;
+  std::vector<SampleResult> tokens;     // tokens that this piece of text accounts for (empty while text is held back)
+  std::string text;
+  scheduler::Finish finish = scheduler::Finish::none;
+  std::string stop_reason;              // the stop string that ended the choice
+  int cached_tokens = 0;
+  std::string error;                    // where finish is error
+};
+using Sink = std::function<void(GenerateEvent)>;  // called on the step thread; must not block
+
+class Controller {
+ public:
+  struct Options {
+    scheduler::Limits limits;
+    std::vector<TokenId> eos;
+    Duration step_deadline = std::chrono::seconds(60);
+  };
+  // `tokenizer` may be null. All outlive the controller.
+  Controller(Executor& executor, const Tokenizer* tokenizer, Options options);
+  ~Controller();  // stop(0)
+
+  // Any thread. Errors: exhausted, invalid_argument, lost (the executor failed), unavailable (draining).
+  Result<std::uint64_t> submit(GenerateRequest request, Sink sink);
+  void cancel(std::uint64_t id);  // any thread; the sink hears nothing more
+
+  void drain(Duration at_most);   // refuses new requests, waits for the running ones, then ends the rest with an error event
+  bool ready() const;             // the executor works and no drain began
+  std::string failure() const;    // why not ready; empty while well
+  void on_failure(std::function<void(std::string)> handler);  // called once, after every open sink heard its error
+  scheduler::Stats stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shardline::launcher
