@@ -18,8 +18,8 @@ struct TokenizerSpec {
   std::vector<std::string> merges;  // "left right", by rank
   TokenId bos = -1, eos = -1, unknown = -1, pad = -1;
   bool add_bos = false;
-  bool ignore_merges = false;       // a piece that is a token whole is taken whole (Llama 3)
-  std::string chat_template;        // Jinja source; empty: none
+  bool ignore_merges = false;  // a piece that is a token whole is taken whole (Llama 3)
+  std::string chat_template;   // Jinja source; empty: none
 };
 
 }  // namespace shardline
