@@ -1,0 +1,12 @@
+// The upper part of the canonical sum: what is left to add once every rank's subtree sums are side by side. Pure.
+#pragma once
+#include <cstddef>
+#include <span>
+
+namespace shardline::parallel {
+
+// total[j] = the tree over pieces[..][j], for begin <= j < end, in the order that `merges` (ReductionTree::finish_merges) says:
+// push each piece, and after piece i add the two uppermost values merges[i] times. merges.size() == pieces.size() >= 1.
+void finish_tree(std::span<const int> merges, std::span<const float* const> pieces, std::size_t begin, std::size_t end, float* total);
+
+}  // namespace shardline::parallel
