@@ -1,0 +1,80 @@
+// Ops on single rows: norm, packing, rotation and the way into the KV pages. The loops without intrinsics are safe to vectorise: nothing is
+// contracted, and no sum crosses an iteration.
+
+inline void pack_row(const float* x, const InputLayout& layout, const Activations& out, int m) {
+  alignas(64) float whole[kBlockColumns];
+  for (int i = 0; i < layout.block_count(); ++i) {
+    const InputLayout::Block& b = layout.blocks[static_cast<std::size_t>(i)];
+    if (b.width == kBlockColumns) {
+      pack_block(x + b.begin, out, i, m);
+    } else {
+      std::memset(whole, 0, sizeof whole);
+      std::memcpy(whole, x + b.begin, static_cast<std::size_t>(b.width) * sizeof(float));
+      pack_block(whole, out, i, m);
+    }
+  }
+}
+
+void pack(const PackArgs& p, Run rows) {
+  for (int m = rows.begin; m < rows.end; ++m) pack_row(p.x + static_cast<std::size_t>(m) * p.stride, *p.layout, *p.out, m);
+}
+
+void norm(const NormArgs& n, Run rows) {
+  for (int m = rows.begin; m < rows.end; ++m) {
+    float* x = n.x + static_cast<std::size_t>(m) * static_cast<std::size_t>(n.dim);
+    if (n.pending) {
+      const float* pending = n.pending + static_cast<std::size_t>(m) * static_cast<std::size_t>(n.dim);
+      for (int i = 0; i < n.dim; i += V::lanes) V::store(x + i, V::add(V::load(x + i), V::load(pending + i)));
+    }
+    V::F squares[kParts];  // 16 lanes in all
+    unroll<kParts>([&](auto p) { squares[p] = V::zero(); });
+    for (int i = 0; i < n.dim; i += 16)
+      unroll<kParts>([&](auto p) {
+        const V::F v = V::load(x + i + p * V::lanes);
+        squares[p] = V::fma(v, v, squares[p]);
+      });
+    if constexpr (kParts == 2) squares[0] = V::add(squares[0], squares[1]);
+    const float scale = 1.0f / std::sqrt(V::fold_add(squares[0]) / static_cast<float>(n.dim) + n.epsilon);
+    for (int i = 0; i < n.dim; i += V::lanes) V::store(n.scratch + i, V::mul(V::mul(V::load(x + i), V::set1(scale)), V::load(n.weight + i)));
+    pack_row(n.scratch, *n.layout, *n.out, m);
+  }
+}
+
+inline void rotate(float* head, const float* cosines, const float* sines, int half) {
+  for (int i = 0; i < half; ++i) {
+    const float a = head[i], b = head[i + half];
+    head[i] = a * cosines[i] - b * sines[i];
+    head[i + half] = b * cosines[i] + a * sines[i];
+  }
+}
+
+inline void store_bf16(const float* key, const float* value, std::byte* page, int slot, int d) {
+  auto* k = reinterpret_cast<std::uint32_t*>(page) + slot;
+  for (int i = 0; i < d / 2; ++i) k[i * 16] = f32_to_bf16(key[2 * i]) | static_cast<std::uint32_t>(f32_to_bf16(key[2 * i + 1])) << 16;
+  auto* v = reinterpret_cast<std::uint16_t*>(page) + 16 * d + slot / 2 * 2 * d + slot % 2;
+  for (int i = 0; i < d; ++i) v[2 * i] = f32_to_bf16(value[i]);
+}
+
+inline void store_f32(const float* key, const float* value, std::byte* page, int slot, int d) {
+  auto* k = reinterpret_cast<float*>(page) + slot;
+  for (int i = 0; i < d; ++i) k[i * 16] = key[i];
+  auto* v = reinterpret_cast<float*>(page) + 16 * d + slot * d;
+  for (int i = 0; i < d; ++i) v[i] = value[i];
+}
+
+void rope_store(const RopeStoreArgs& a, Run rows) {
+  const int half = a.rope_dims / 2;
+  for (int m = rows.begin; m < rows.end; ++m) {
+    float* row = a.qkv + static_cast<std::size_t>(m) * a.stride;
+    const float* cosines = a.cosines + static_cast<std::ptrdiff_t>(m) * half;
+    const float* sines = a.sines + static_cast<std::ptrdiff_t>(m) * half;
+    for (int h = 0; h < a.query_heads; ++h) rotate(row + h * a.head_dim, cosines, sines, half);
+    for (int h = 0; h < a.kv_heads; ++h) {
+      float* key = row + a.key_offset + static_cast<std::size_t>(h * a.head_dim);
+      const float* value = row + a.value_offset + static_cast<std::size_t>(h * a.head_dim);
+      rotate(key, cosines, sines, half);
+      std::byte* page = a.pages + static_cast<std::size_t>(h) * a.head_stride + static_cast<std::size_t>(a.block_of_row[m]) * kv_page_bytes(a.kv, a.head_dim);
+      (a.kv == KvType::bf16 ? store_bf16 : store_f32)(key, value, page, a.slot_of_row[m], a.head_dim);
+    }
+  }
+}

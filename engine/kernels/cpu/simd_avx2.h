@@ -1,0 +1,97 @@
+// The vector vocabulary of the kernels on AVX2 with FMA and F16C. Included inside the table's namespace.
+struct V {
+  static constexpr int lanes = 8;
+  static constexpr bool dot_bf16 = false;
+  using F = __m256;
+  using I = __m256i;
+
+  static F zero() { return _mm256_setzero_ps(); }
+  static F set1(float x) { return _mm256_set1_ps(x); }
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }  // b where either is NaN
+  static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static F scale2(F a, F n) {  // a * 2^n for n in [-252, 126], in two steps so that each exponent is in range
+    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    return mul(mul(a, power2(half)), power2(_mm256_sub_epi32(whole, half)));
+  }
+  static F first(F a, int n, F other) {  // lanes < n from a
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_blendv_ps(other, a, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane)));
+  }
+  static F from_int(I a) { return _mm256_cvtepi32_ps(a); }
+  static F load_f16(const void* p) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
+  static float fold_add(F a) {
+    return fold8(a, [](__m128 x, __m128 y) { return _mm_add_ps(x, y); });
+  }
+  static float fold_max(F a) {
+    return fold8(a, [](__m128 x, __m128 y) { return _mm_max_ps(x, y); });
+  }
+  static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static void store_i8(std::int8_t* p, F x) {
+    const __m256i i = _mm256_cvtps_epi32(x);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  }
+
+  // u4 times int8: 16-bit sums of a whole block fit, 8 * 2 * 15 * 127 = 30480.
+  using Dot = __m256i;
+  using W = __m256i;
+  static Dot dot_start(std::int32_t) { return _mm256_setzero_si256(); }
+  static I dot_finish(Dot t, std::int32_t comp) { return _mm256_add_epi32(_mm256_madd_epi16(t, _mm256_set1_epi16(1)), _mm256_set1_epi32(comp)); }
+  static W low_nibbles(const std::uint8_t* p) { return _mm256_and_si256(load_bytes(p), _mm256_set1_epi8(15)); }
+  static W high_nibbles(const std::uint8_t* p) { return _mm256_and_si256(_mm256_srli_epi16(load_bytes(p), 4), _mm256_set1_epi8(15)); }
+  static void dot4(Dot& t, W w, const std::int8_t* a) { t = _mm256_add_epi16(t, _mm256_maddubs_epi16(w, broadcast(a))); }
+  // int8 times int8: |w| (at most 128) times a with w's sign; a pair's sum is at most 2 * 128 * 127 = 32512.
+  using Dot8 = __m256i;
+  struct W8 {
+    __m256i magnitude, sign;
+  };
+  static Dot8 dot8_start(std::int32_t) { return _mm256_setzero_si256(); }
+  static I dot8_finish(Dot8 t) { return t; }
+  static W8 bytes(const std::uint8_t* p) {
+    const __m256i w = _mm256_xor_si256(load_bytes(p), _mm256_set1_epi8(static_cast<char>(0x80)));
+    return {_mm256_abs_epi8(w), w};
+  }
+  static void dot4_bytes(Dot8& t, W8 w, const std::int8_t* a) {
+    const __m256i pairs = _mm256_maddubs_epi16(w.magnitude, _mm256_sign_epi8(broadcast(a), w.sign));
+    t = _mm256_add_epi32(t, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+
+  // Pairs of bf16, widened: the even neighbour first.
+  struct Pairs {
+    F even, odd;
+  };
+  struct Pair {
+    float even, odd;
+  };
+  static Pair make_pair(float a, float b) { return {a, b}; }
+  static Pairs load_pairs(const void* p) {
+    const __m256i x = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)), _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))))};
+  }
+  static void store_pairs(Pair* p, const float* x) { __builtin_memcpy(p, x, 64); }  // 16 floats are 8 pairs of neighbours
+  static Pairs first_of_pairs(Pairs x) { return {x.even, zero()}; }
+  static F dot2(F acc, Pairs x, Pair p) { return fma(x.odd, set1(p.odd), fma(x.even, set1(p.even), acc)); }
+
+ private:
+  static __m256i load_bytes(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static __m256i broadcast(const std::int8_t* p) {
+    std::int32_t x;
+    __builtin_memcpy(&x, p, 4);
+    return _mm256_set1_epi32(x);
+  }
+  static F power2(__m256i n) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23)); }
+  template <class Op>
+  static float fold8(__m256 h, Op op) {
+    __m128 q = op(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    q = op(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(op(q, _mm_shuffle_ps(q, q, 1)));
+  }
+};

@@ -1,0 +1,99 @@
+#include "engine/weights/pack_weights.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/aligned_buffer.h"
+#include "engine/weights/dequantize.h"
+
+namespace shardline {
+namespace {
+
+// One block of one row: `stored` is the row's quantised block, whose values [first, first + width) are wanted. Lane r of the panel's block.
+// Values beyond the width meet inputs that are zero.
+
+void pack_q4(const std::byte* stored, int scales, int first, int width, std::byte* block, int r) {
+  for (int s = 0; s < scales; ++s) std::memcpy(block + 32 * s + 2 * r, stored + 2 * s, 2);
+  const auto* q = reinterpret_cast<const std::uint8_t*>(stored) + 2 * scales;  // byte i: values i and i + 16
+  auto* out = reinterpret_cast<std::uint8_t*>(block) + 32 * scales;
+  if (width == kBlockColumns) {
+    for (int v = 0; v < 4; ++v) std::memcpy(out + 64 * v + 4 * r, q + 4 * v, 4);
+    return;
+  }
+  for (int k = 0; k < width; ++k) {
+    const int from = first + k;
+    const int value = from < 16 ? q[from] & 15 : q[from - 16] >> 4;
+    std::uint8_t& byte = out[64 * (k % 16 / 4) + 4 * r + k % 4];
+    byte = static_cast<std::uint8_t>(k < 16 ? (byte & 0xF0) | value : (byte & 0x0F) | value << 4);
+  }
+}
+
+void pack_q8(const std::byte* stored, int first, int width, std::byte* block, int r) {
+  std::memcpy(block + 2 * r, stored, 2);
+  const auto* q = reinterpret_cast<const std::uint8_t*>(stored) + 2 + first;
+  auto* out = reinterpret_cast<std::uint8_t*>(block) + 32;
+  for (int k = 0; k < width; ++k) out[64 * (k / 4) + 4 * r + k % 4] = q[k] ^ 0x80;  // int8 q as u8 q + 128
+}
+
+void pack_bf16(const std::byte* values, int width, std::byte* block, int r) {
+  for (int k = 0; k < width; ++k) std::memcpy(block + (k / 2 * 16 + r) * 4 + k % 2 * 2, values + 2 * k, 2);
+}
+
+void pack_f16(const std::byte* values, int width, std::byte* block, int r) {
+  for (int k = 0; k < width; ++k) std::memcpy(block + (k * 16 + r) * 2, values + 2 * k, 2);
+}
+
+void pack_f32(const float* values, int width, std::byte* block, int r) {
+  for (int k = 0; k < width; ++k) std::memcpy(block + (k * 16 + r) * 4, values + k, 4);
+}
+
+// A row's values [column, column + width) unpacked to float32. Only the stored blocks that hold them are read.
+void unpack(const RowSource& source, std::int64_t column, int width, float* out) {
+  const Tensor& t = *source.tensor;
+  const DTypeInfo info = dtype_info(t.dtype);
+  const std::int64_t first = column / info.block_values * info.block_values;
+  const auto skipped = static_cast<std::size_t>(column - first);
+  float values[2 * kBlockColumns];
+  const std::size_t count = round_up(skipped + static_cast<std::size_t>(width), static_cast<std::size_t>(info.block_values));
+  const std::byte* row = t.data + static_cast<std::size_t>(source.row) * t.row_bytes();
+  dequantize_row(t.dtype, row + static_cast<std::size_t>(first / info.block_values) * info.block_bytes, std::span(values, count));
+  std::copy_n(values + skipped, width, out);
+}
+
+void pack_block(DType type, const RowSource& source, std::int64_t column, int width, std::byte* block, int r) {
+  const Tensor& t = *source.tensor;
+  const DTypeInfo info = dtype_info(t.dtype);
+  const std::byte* row = t.data + static_cast<std::size_t>(source.row) * t.row_bytes();
+  const std::byte* stored = row + static_cast<std::size_t>(column / info.block_values) * info.block_bytes;
+  const int first = static_cast<int>(column % info.block_values);
+  switch (type) {
+    case DType::q4_0: return pack_q4(stored, 1, first, width, block, r);
+    case DType::q4_1: return pack_q4(stored, 2, first, width, block, r);
+    case DType::q8_0: return pack_q8(stored, first, width, block, r);
+    case DType::bf16: return pack_bf16(stored, width, block, r);
+    case DType::f16: return pack_f16(stored, width, block, r);
+    case DType::f32: {
+      float values[kBlockColumns];
+      unpack(source, column, width, values);
+      return pack_f32(values, width, block, r);
+    }
+  }
+}
+
+}  // namespace
+
+void pack_panels(DType type, std::span<const RowSource> rows, std::int64_t first_column, const InputLayout& layout, std::byte* out, Run panels) {
+  const std::size_t block_bytes = weight_block_bytes(type);
+  std::byte* block = out + static_cast<std::size_t>(panels.begin) * layout.blocks.size() * block_bytes;
+  for (int panel = panels.begin; panel < panels.end; ++panel) {
+    const int first = panel * kPanelRows;
+    const int count = std::min(kPanelRows, static_cast<int>(rows.size()) - first);
+    for (const InputLayout::Block& b : layout.blocks) {
+      if (count < kPanelRows || b.width < kBlockColumns) std::memset(block, 0, block_bytes);
+      for (int r = 0; r < count; ++r) pack_block(type, rows[static_cast<std::size_t>(first + r)], first_column + b.begin, b.width, block, r);
+      block += block_bytes;
+    }
+  }
+}
+
+}  // namespace shardline
