@@ -28,7 +28,7 @@ void fields(Archive& archive, TokenLogprob& t) {
 
 template <class Archive>
 void fields(Archive& archive, SampleResult& s) {
-  archive(s.slot, s.token, s.finite, s.logprob, s.logits_hash, s.top);
+  archive(s.slot, s.token, s.finite, s.logprob, s.log_sum, s.logits_hash, s.top);
 }
 
 template <class Archive>

@@ -16,12 +16,6 @@ constexpr std::size_t kTwoShotBytes = 64 * 1024;
 
 std::size_t round_up(std::size_t n) { return (n + kLine - 1) / kLine * kLine; }
 
-// The columns that a rank finishes in a two-shot exchange of n.
-std::pair<std::size_t, std::size_t> slice(std::size_t n, int ranks, int rank) {
-  const std::size_t lines = round_up(n) / kLine, r = static_cast<std::size_t>(rank), of = static_cast<std::size_t>(ranks);
-  return {std::min(n, lines * r / of * kLine), std::min(n, lines * (r + 1) / of * kLine)};
-}
-
 void copy(float* to, const float* from, std::size_t n) {
   if (n != 0) std::memcpy(to, from, n * sizeof(float));
 }
@@ -95,14 +89,14 @@ void ShmCollective::sum_piece(const ReductionTree& tree, const Piece& piece, boo
   }
   if (!two_shot) return finish_tree(tree.finish_merges(), pieces_, 0, piece.n, piece.total);
 
-  const auto [begin, end] = slice(piece.n, group_.size, group_.rank);
-  finish_tree(tree.finish_merges(), pieces_, begin, end, piece.total);
-  copy(begin_exchange(), piece.total + begin, end - begin);
+  const Columns own = column_slice(piece.n, group_.size, group_.rank);
+  finish_tree(tree.finish_merges(), pieces_, own.begin, own.end, piece.total);
+  copy(begin_exchange(), piece.total + own.begin, own.size());
   publish();
   wait_for_all();
   for (int r = 0; r < group_.size; ++r) {
-    const auto [from, to] = slice(piece.n, group_.size, r);
-    if (r != group_.rank) copy(piece.total + from, slot(r), to - from);
+    const Columns theirs = column_slice(piece.n, group_.size, r);
+    if (r != group_.rank) copy(piece.total + theirs.begin, slot(r), theirs.size());
   }
 }
 

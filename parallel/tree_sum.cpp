@@ -8,6 +8,7 @@ namespace shardline::parallel {
 namespace {
 
 constexpr std::size_t kTile = 64;  // floats of the stack's values: they stay in the first-level cache, and its loops are vectors
+constexpr std::size_t kLine = 16;  // floats of a cache line
 constexpr int kDepth = 16;         // of the stack; a balanced tree over 16 leaves needs 5
 
 int deepest(std::span<const int> merges) {
@@ -49,6 +50,11 @@ void finish_tree(std::span<const int> merges, std::span<const float* const> piec
   std::size_t at = begin;
   for (; at + kTile <= end; at += kTile) tile(merges, pieces, at, std::integral_constant<std::size_t, kTile>{}, total);
   if (at < end) tile(merges, pieces, at, end - at, total);
+}
+
+Columns column_slice(std::size_t n, int ranks, int rank) {
+  const std::size_t lines = (n + kLine - 1) / kLine, r = static_cast<std::size_t>(rank), of = static_cast<std::size_t>(ranks);
+  return {std::min(n, lines * r / of * kLine), std::min(n, lines * (r + 1) / of * kLine)};
 }
 
 }  // namespace shardline::parallel

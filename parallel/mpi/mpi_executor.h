@@ -15,6 +15,7 @@ namespace shardline::parallel {
 class MpiExecutor final : public Executor {
  public:
   // After job.agree(). Makes rank 0's stage on a thread of its own and waits until every rank is ready.
+  // After an error here, or lost from next(), the process must end by job.finish(): rank 0's thread may still be at work.
   // Errors: what a factory returned, with its rank; lost; timeout, naming the ranks that are not ready.
   static Result<std::unique_ptr<MpiExecutor>> start(Job& job, const Topology& topology, const StageFactory& factory,
                                                     const ExecutorOptions& options);
@@ -29,8 +30,8 @@ class MpiExecutor final : public Executor {
 
  private:
   struct Impl;
-  explicit MpiExecutor(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit MpiExecutor(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;  // the worker thread's too
 };
 
 // A rank other than 0: serves plans until the controller says goodbye. Errors: lost, with the cause; what the factory returned.
