@@ -62,6 +62,7 @@ struct SampleResult {
   TokenId token = 0;
   bool finite = true;                // false: a logit of this row was NaN or infinite; token is meaningless
   float logprob = 0;                 // of token, by the unmodified distribution; set where logprobs >= 0 or target >= 0
+  float log_sum = 0;                 // log of the sum of exp(logit) over the vocabulary: logit = logprob + log_sum; set with logprob
   std::uint64_t logits_hash = 0;     // set where hash_logits
   std::vector<TokenLogprob> top;     // the k best, best first; ties go to the lower id
 };

@@ -86,6 +86,7 @@ SampleResult Sampler::sample(std::span<const float> logits, const PlanSample& wa
   result.token = s.target >= 0 ? s.target : draw(logits, largest, want);
   if (s.logprobs >= 0 || s.target >= 0) {
     const double log_sum = std::log(exp_sum(logits, largest, 1.0f, weights_)) + static_cast<double>(largest);
+    result.log_sum = static_cast<float>(log_sum);
     result.logprob = static_cast<float>(static_cast<double>(logits[static_cast<std::size_t>(result.token)]) - log_sum);
     if (s.logprobs > 0) top(logits, s.logprobs, log_sum, result);
   }
