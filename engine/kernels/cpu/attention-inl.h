@@ -205,7 +205,7 @@ class AttentionTile {
       typename Kv::Pairs k[U];
       unroll<U>([&](auto u) {
         k[u] = Kv::key(keys[u], i, (unit + u) % kParts, d_);
-        if constexpr (M < 12) _mm_prefetch(reinterpret_cast<const char*>(next[u] + i * 64), _MM_HINT_T1);
+        if constexpr (M < 12) __builtin_prefetch(next[u] + i * 64, 0, 2);
       });
       unroll<M>([&](auto m) { unroll<U>([&](auto u) { acc[m * U + u] = Kv::dot(acc[m * U + u], k[u], q[m * half + i]); }); });
     }
@@ -248,7 +248,7 @@ class AttentionTile {
         typename Kv::Pairs x[U];
         unroll<U>([&](auto u) {
           x[u] = Kv::value(from, pair, dim + u * V::lanes, d_);
-          if constexpr (M < 12) _mm_prefetch(reinterpret_cast<const char*>(next) + (pair * d_ + dim + u * V::lanes) * 4, _MM_HINT_T1);
+          if constexpr (M < 12) __builtin_prefetch(next + (pair * d_ + dim + u * V::lanes) * 4, 0, 2);
         });
         if (2 * pair + 1 == pairs) unroll<U>([&](auto u) { x[u] = Kv::first(x[u]); });  // the neighbour was never written
         unroll<M>([&](auto m) { unroll<U>([&](auto u) { acc[m * U + u] = Kv::dot(acc[m * U + u], x[u], p[m][index * 8 + pair]); }); });

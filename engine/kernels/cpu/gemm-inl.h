@@ -90,7 +90,7 @@ template <class L, int M>
       [&](V::F(&acc)[M], int block) __attribute__((always_inline)) {
         const std::byte* w = panel + static_cast<std::size_t>(block) * kBytes;
         if constexpr (M <= 4)
-          unroll<static_cast<int>((kBytes + 63) / 64 / kParts)>([&](auto i) { _mm_prefetch(reinterpret_cast<const char*>(w + ahead + 64 * (i * kParts + part)), _MM_HINT_T0); });
+          unroll<static_cast<int>((kBytes + 63) / 64 / kParts)>([&](auto i) { __builtin_prefetch(w + ahead + 64 * (i * kParts + part), 0, 3); });
         const auto* q = reinterpret_cast<const std::uint8_t*>(w + L::quants) + part * V::lanes * 4;
         unroll<kQuads>([&](auto quad) {
           constexpr int G = quad * 4 + 4 <= M ? 4 : M - quad * 4;
@@ -160,7 +160,7 @@ template <class L, int M, int U>
           decltype(L::weights(nullptr, 0, 0)) x[U];
           unroll<U>([&](auto u) { x[u] = L::weights(w[u] + at, step, u % kParts); });
           if constexpr (M <= 4)
-            unroll<U / kParts>([&](auto p) { _mm_prefetch(reinterpret_cast<const char*>(w[p * kParts] + at + 2048 + 64 * step), _MM_HINT_T0); });
+            unroll<U / kParts>([&](auto p) { __builtin_prefetch(w[p * kParts] + at + 2048 + 64 * step, 0, 3); });
           unroll<kQuads>([&](auto quad) {
             constexpr int G = quad * 4 + 4 <= M ? 4 : M - quad * 4;
             const std::byte* from = a + quad * quad_bytes;

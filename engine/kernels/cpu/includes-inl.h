@@ -1,7 +1,5 @@
-// What every isa_*.cpp includes before it opens its namespace.
+// What every table includes, after its intrinsics and before it opens its namespace.
 #pragma once
-#include <immintrin.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>

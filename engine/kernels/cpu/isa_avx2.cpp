@@ -1,4 +1,6 @@
 // The AVX2 table: compiled with -mavx2 -mfma -mf16c, run only where the CPU has them.
+#include <immintrin.h>
+
 #include "engine/kernels/cpu/includes-inl.h"
 
 namespace shardline::avx2 {

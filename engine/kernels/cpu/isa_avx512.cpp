@@ -1,4 +1,6 @@
 // The AVX-512 table: needs F, BW, DQ, VL, VNNI and BF16 (Zen 4 and later, Sapphire Rapids and later).
+#include <immintrin.h>
+
 #include "engine/kernels/cpu/includes-inl.h"
 
 namespace shardline::avx512 {

@@ -16,13 +16,16 @@
 
 namespace shardline {
 
-// The tables that run here; the others are named on stdout.
+namespace avx512_simde { const KernelTable& table(); }  // tests/simde
+
+// The tables that run here, the emulated one last; the others are named on stdout.
 inline std::vector<const KernelTable*> tables_here() {
   std::vector<const KernelTable*> out;
   for (const KernelTable* t : kernel_tables()) {
     if (t->supported()) out.push_back(t);
     else std::printf("[ SKIPPED  ] kernel table %s: this CPU lacks it\n", t->name);
   }
+  out.push_back(&avx512_simde::table());
   return out;
 }
 
