@@ -6,34 +6,41 @@
 
 namespace shardline {
 
+// The bindings name every member, so that one added to step.h and forgotten here does not compile.
 template <class Archive>
 void fields(Archive& archive, Sampling& s) {
-  archive(s.temperature, s.top_k, s.top_p, s.min_p, s.seed, s.choice, s.logprobs, s.hash_logits, s.target);
+  auto& [temperature, top_k, top_p, min_p, seed, choice, logprobs, hash_logits, target] = s;
+  archive(temperature, top_k, top_p, min_p, seed, choice, logprobs, hash_logits, target);
 }
 
 template <class Archive>
 void fields(Archive& archive, PlanSample& s) {
-  archive(s.row, s.slot, s.position, s.sampling);
+  auto& [row, slot, position, sampling] = s;
+  archive(row, slot, position, sampling);
 }
 
 template <class Archive>
 void fields(Archive& archive, StepPlan& p) {
-  archive(p.epoch, p.number, p.tokens, p.sequences, p.block_tables, p.samples);
+  auto& [epoch, number, tokens, sequences, block_tables, samples] = p;
+  archive(epoch, number, tokens, sequences, block_tables, samples);
 }
 
 template <class Archive>
 void fields(Archive& archive, TokenLogprob& t) {
-  archive(t.token, t.logprob);
+  auto& [token, logprob] = t;
+  archive(token, logprob);
 }
 
 template <class Archive>
 void fields(Archive& archive, SampleResult& s) {
-  archive(s.slot, s.token, s.finite, s.logprob, s.log_sum, s.logits_hash, s.top);
+  auto& [slot, token, finite, logprob, log_sum, logits_hash, top] = s;
+  archive(slot, token, finite, logprob, log_sum, logits_hash, top);
 }
 
 template <class Archive>
 void fields(Archive& archive, StepResult& r) {
-  archive(r.epoch, r.number, r.samples, r.seconds);
+  auto& [epoch, number, samples, seconds] = r;
+  archive(epoch, number, samples, seconds);
 }
 
 namespace parallel {
