@@ -1,7 +1,8 @@
 // Renders a conversation with the model's own chat template (a Jinja program from the model file).
 #pragma once
+#include <ctime>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,10 @@ struct ChatMessage {
 };
 
 struct ChatTemplateInput {
-  std::vector<ChatMessage> messages;
+  std::vector<ChatMessage> messages{};
   bool add_generation_prompt = true;
-  std::string bos_token, eos_token;
+  std::string bos_token{}, eos_token{};
+  std::optional<std::time_t> now{};  // what strftime_now gives; none: the clock's
 };
 
 class ChatTemplate {
