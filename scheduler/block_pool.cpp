@@ -32,15 +32,16 @@ void BlockPool::check_integrity(std::span<const int> references) const {
   for (BlockId block = 0; block < blocks(); ++block) {
     const auto i = static_cast<std::size_t>(block);
     CHECK(pages_.references(block) == references[i], "block {}: {} references, {} holders", block, pages_.references(block), references[i]);
-    CHECK(is_free[i] + cache_.is_idle(block) + (references[i] > 0) == 1, "block {}: free {}, idle {}, {} references", block, bool(is_free[i]),
-          cache_.is_idle(block), references[i]);
+    CHECK(is_free[i] + cache_.is_idle(block) + (references[i] > 0) == 1, "block {}: free {}, idle {}, {} references", block,
+          bool(is_free[i]), cache_.is_idle(block), references[i]);
     idle += cache_.is_idle(block);
     if (!cache_.contains(block)) continue;
     ++cached;
     const auto parent = cache_.parent(block);
     if (parent < 0) continue;
     CHECK(cache_.contains(static_cast<BlockId>(parent)), "block {} outlived its parent {} in the cache", block, parent);
-    CHECK(references[i] <= references[static_cast<std::size_t>(parent)], "block {} is referenced more often than its parent {}", block, parent);
+    CHECK(references[i] <= references[static_cast<std::size_t>(parent)], "block {} is referenced more often than its parent {}", block,
+          parent);
   }
   CHECK(idle == cache_.idle() && cached == cache_.size(), "idle {} of {}, cached {} of {}", idle, cache_.idle(), cached, cache_.size());
 }

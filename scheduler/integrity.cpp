@@ -10,16 +10,17 @@ void check_sequence(const Sequence& s) {
   using State = Sequence::State;
   const auto& request = s.group->request;
   CHECK(s.published * kBlockTokens <= s.returned && s.returned <= s.computed && s.computed <= s.length(),
-        "request {} choice {}: {} blocks published, {} tokens returned, {} computed, {} in all", request.id, s.choice, s.published, s.returned, s.computed,
-        s.length());
+        "request {} choice {}: {} blocks published, {} tokens returned, {} computed, {} in all", request.id, s.choice, s.published,
+        s.returned, s.computed, s.length());
   CHECK(static_cast<int>(s.table.size()) == blocks_for(s.computed), "request {} choice {}: {} blocks for {} tokens", request.id, s.choice,
         s.table.size(), s.computed);
   CHECK(s.published == s.returned / kBlockTokens, "request {} choice {}: block {} is not in the cache", request.id, s.choice, s.published);
-  CHECK((s.slot != kNoSlot) == (s.state == State::running || s.in_flight > 0), "request {} choice {}: slot {}, {} plans", request.id, s.choice, s.slot,
-        s.in_flight);
+  CHECK((s.slot != kNoSlot) == (s.state == State::running || s.in_flight > 0), "request {} choice {}: slot {}, {} plans", request.id,
+        s.choice, s.slot, s.in_flight);
   CHECK(s.in_flight > 0 || s.stale.empty(), "request {} choice {} holds replaced blocks", request.id, s.choice);
   CHECK(s.state != State::retiring || s.in_flight > 0, "request {} choice {} should be closed", request.id, s.choice);
-  CHECK(static_cast<int>(s.answer.size()) < request.max_tokens || s.state >= State::retiring, "request {} choice {} goes on", request.id, s.choice);
+  CHECK(static_cast<int>(s.answer.size()) < request.max_tokens || s.state >= State::retiring, "request {} choice {} goes on", request.id,
+        s.choice);
 }
 
 }  // namespace
@@ -53,7 +54,8 @@ void Scheduler::Impl::check_integrity() const {
     }
     CHECK(open == group.open && open > 0, "request {} has {} open choices, not {}", id, open, group.open);
   }
-  CHECK(are_running == running.size() && std::ranges::is_sorted(running, Before{}), "{} of {} run, or out of order", are_running, running.size());
+  CHECK(are_running == running.size() && std::ranges::is_sorted(running, Before{}), "{} of {} run, or out of order", are_running,
+        running.size());
   CHECK(are_waiting == waiting.size(), "{} of {} wait", are_waiting, waiting.size());
   CHECK(are_queued == queued && are_landing == landing, "{} of {} queued, {} of {} landing", are_queued, queued, are_landing, landing);
   std::ranges::sort(slots);

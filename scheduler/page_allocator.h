@@ -20,7 +20,7 @@ class PageAllocator {
   BlockId take();                    // with one reference; the pool must not be dry
   int add_reference(BlockId block);  // both return the references that it has then
   int drop_reference(BlockId block);
-  void put_back(BlockId block);      // of a block without references
+  void put_back(BlockId block);  // of a block without references
 
   const std::vector<BlockId>& free_list() const { return free_; }
 

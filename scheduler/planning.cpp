@@ -73,10 +73,10 @@ void Scheduler::Impl::count_hits(Sequence& s, int tokens) {
 // row finds room, the last in the order of service makes it, be it this one.
 int Scheduler::Impl::make_room(Sequence& s, int end) {
   while (s.state == Sequence::State::running) {
-    end = std::min(end, (static_cast<int>(s.table.size()) + pool.available()) * kBlockTokens);
-    if (end > s.computed) {
-      s.grow(pool, end);
-      return end;
+    const int reach = std::min(end, (static_cast<int>(s.table.size()) + pool.available()) * kBlockTokens);
+    if (reach > s.computed) {
+      s.grow(pool, reach);
+      return reach;
     }
     if (landing > 0) break;  // blocks come back with the next results
     preempt(*running.back());
@@ -99,7 +99,8 @@ void Scheduler::Impl::preempt(Sequence& s) {
 void Scheduler::Impl::add_rows(StepPlan& plan, Sequence& s, int end) {
   const bool sampled = end == s.length();
   if (sampled) {
-    plan.samples.push_back({.row = plan.rows() + end - s.computed - 1, .slot = s.slot, .position = end, .sampling = s.group->request.sampling});
+    plan.samples.push_back(
+        {.row = plan.rows() + end - s.computed - 1, .slot = s.slot, .position = end, .sampling = s.group->request.sampling});
     plan.samples.back().sampling.choice = static_cast<std::uint32_t>(s.choice);
   }
   if (!s.decoding) counters.prompt_tokens += static_cast<std::uint64_t>(end - s.computed);

@@ -13,7 +13,8 @@ PrefixCache::PrefixCache(int blocks)
 std::size_t PrefixCache::bucket(Parent parent, const BlockTokens& tokens) const {
   auto hash = static_cast<std::uint64_t>(parent);
   for (std::size_t i = 0; i < tokens.size(); i += 2) {
-    const std::uint64_t pair = static_cast<std::uint64_t>(static_cast<std::uint32_t>(tokens[i])) << 32 | static_cast<std::uint32_t>(tokens[i + 1]);
+    const std::uint64_t pair =
+        static_cast<std::uint64_t>(static_cast<std::uint32_t>(tokens[i])) << 32 | static_cast<std::uint32_t>(tokens[i + 1]);
     hash = (hash ^ pair) * 0x9E3779B97F4A7C15u;
     hash ^= hash >> 32;
   }

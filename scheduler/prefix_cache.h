@@ -33,7 +33,7 @@ class PrefixCache {
 
   void set_idle(BlockId block);  // its last reference went; it becomes the youngest of the idle
   void set_used(BlockId block);
-  BlockId evict();               // erases the oldest idle block; there must be one
+  BlockId evict();  // erases the oldest idle block; there must be one
 
   int idle() const { return idle_; }
   int size() const { return size_; }
@@ -52,8 +52,8 @@ class PrefixCache {
   const Entry& entry(BlockId block) const { return entries_[static_cast<std::size_t>(block)]; }
   std::size_t bucket(Parent parent, const BlockTokens& tokens) const;
 
-  std::vector<Entry> entries_;     // by block
-  std::vector<BlockId> buckets_;   // heads of chains through next_in_bucket; a power of two
+  std::vector<Entry> entries_;    // by block
+  std::vector<BlockId> buckets_;  // heads of chains through next_in_bucket; a power of two
   BlockId oldest_ = kNoBlock, youngest_ = kNoBlock;
   int idle_ = 0, size_ = 0;
 };

@@ -32,7 +32,8 @@ Status Scheduler::Impl::submit(Request request) {
   const auto length = static_cast<std::int64_t>(request.prompt.size()) + request.max_tokens;
   const std::int64_t most = std::min<std::int64_t>(limits.context, static_cast<std::int64_t>(limits.blocks) * kBlockTokens);
   if (length > most)
-    return refused("max_tokens", fmt::format("{} prompt tokens and {} to generate, but a sequence may hold {}", request.prompt.size(), request.max_tokens, most));
+    return refused("max_tokens", fmt::format("{} prompt tokens and {} to generate, but a sequence may hold {}", request.prompt.size(),
+                                             request.max_tokens, most));
   if (queued >= limits.max_queue) return Error{ErrorCode::exhausted, fmt::format("{} requests wait already", queued), ""};
 
   const auto [it, is_new] = groups.try_emplace(request.id);
@@ -67,8 +68,8 @@ void Scheduler::Impl::cancel(RequestId id, int choice) {
 }
 
 std::vector<TokenEvent> Scheduler::Impl::apply(const StepResult& result) {
-  CHECK(!flights.empty() && result.epoch == limits.epoch && result.number == flights.front().number, "result {} of epoch {} is not due", result.number,
-        result.epoch);
+  CHECK(!flights.empty() && result.epoch == limits.epoch && result.number == flights.front().number, "result {} of epoch {} is not due",
+        result.number, result.epoch);
   const Flight flight = std::move(flights.front());
   flights.pop_front();
   std::vector<TokenEvent> events;
@@ -78,7 +79,8 @@ std::vector<TokenEvent> Scheduler::Impl::apply(const StepResult& result) {
     Sequence& s = *part.sequence;
     returned(part);
     if (part.sampled) {
-      CHECK(sample < result.samples.size() && result.samples[sample].slot == s.slot, "result {} lacks the sample of slot {}", result.number, s.slot);
+      CHECK(sample < result.samples.size() && result.samples[sample].slot == s.slot, "result {} lacks the sample of slot {}", result.number,
+            s.slot);
       if (s.state != Sequence::State::retiring) events.push_back(take_sample(s, result.samples[sample]));
       ++sample;
     }
@@ -102,7 +104,8 @@ void Scheduler::Impl::returned(const FlightPart& part) {
 
 TokenEvent Scheduler::Impl::take_sample(Sequence& s, const SampleResult& sample) {
   const Request& request = s.group->request;
-  TokenEvent event{.request = request.id, .choice = s.choice, .sample = sample, .has_token = sample.finite, .cached_tokens = s.cached_tokens};
+  TokenEvent event{
+      .request = request.id, .choice = s.choice, .sample = sample, .has_token = sample.finite, .cached_tokens = s.cached_tokens};
   if (!sample.finite) {
     event.finish = Finish::error;
   } else {

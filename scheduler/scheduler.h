@@ -17,24 +17,24 @@ using RequestId = std::uint64_t;
 enum class Policy { fcfs, priority };  // priority: lower value first, then arrival
 
 struct Limits {
-  int max_rows = 512;        // token budget of a plan
-  int max_sequences = 64;    // running at once
-  int max_queue = 1024;      // requests waiting; one more is refused
-  int blocks = 0;            // KV blocks of the pool
-  int context = 0;           // tokens of a sequence, prompt and answer
-  int depth = 1;             // plans in flight (Executor::depth)
+  int max_rows = 512;      // token budget of a plan
+  int max_sequences = 64;  // running at once
+  int max_queue = 1024;    // requests waiting; one more is refused
+  int blocks = 0;          // KV blocks of the pool
+  int context = 0;         // tokens of a sequence, prompt and answer
+  int depth = 1;           // plans in flight (Executor::depth)
   bool prefix_cache = true;
   Policy policy = Policy::fcfs;
   std::uint64_t epoch = 1;
 };
 
 struct Request {
-  RequestId id = 0;                   // unique, chosen by the caller
-  std::vector<TokenId> prompt;        // at least one token
-  Sampling sampling;                  // seed set; choice is filled per sequence
-  int n = 1;                          // choices; they share the prompt's full KV blocks
-  int max_tokens = 16;                // per choice
-  std::vector<TokenId> stop_tokens;   // end a choice (EOS and the like); empty to ignore them
+  RequestId id = 0;                  // unique, chosen by the caller
+  std::vector<TokenId> prompt;       // at least one token
+  Sampling sampling;                 // seed set; choice is filled per sequence
+  int n = 1;                         // choices; they share the prompt's full KV blocks
+  int max_tokens = 16;               // per choice
+  std::vector<TokenId> stop_tokens;  // end a choice (EOS and the like); empty to ignore them
   int priority = 0;
 };
 
@@ -44,18 +44,18 @@ enum class Finish { none, stop, length, cancelled, error };
 struct TokenEvent {
   RequestId request = 0;
   int choice = 0;
-  SampleResult sample;        // sample.token is the token; meaningless where has_token is false
+  SampleResult sample;  // sample.token is the token; meaningless where has_token is false
   bool has_token = false;
   Finish finish = Finish::none;
-  int cached_tokens = 0;      // prompt tokens that came from the prefix cache, known from the first event on
+  int cached_tokens = 0;  // prompt tokens that came from the prefix cache, known from the first event on
 };
 
 struct Stats {
-  int running = 0, waiting = 0;             // choices
-  int blocks = 0, blocks_used = 0;          // used: referenced by a sequence; blocks that are only cached are free for use
+  int running = 0, waiting = 0;     // choices
+  int blocks = 0, blocks_used = 0;  // used: referenced by a sequence; blocks that are only cached are free for use
   int blocks_cached = 0;
   std::uint64_t plans = 0, preemptions = 0;
-  std::uint64_t prompt_tokens = 0;          // computed in prefill
+  std::uint64_t prompt_tokens = 0;  // computed in prefill
   std::uint64_t generated_tokens = 0;
   std::uint64_t prefix_queries = 0, prefix_hits = 0;  // tokens looked up and found
 };

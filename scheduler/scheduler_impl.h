@@ -14,7 +14,7 @@ namespace shardline::scheduler {
 // What a plan in flight does for one sequence.
 struct FlightPart {
   Sequence* sequence = nullptr;
-  int end = 0;          // positions before this one are computed when the result is here
+  int end = 0;  // positions before this one are computed when the result is here
   bool sampled = false;
 };
 
@@ -53,13 +53,13 @@ struct Scheduler::Impl {
   BlockPool pool;
   std::map<RequestId, Group> groups;
   std::set<Sequence*, Before> waiting;
-  std::vector<Sequence*> running;    // in order of service
-  std::vector<SlotId> free_slots;    // as many slots as sequences may run, so the free ones also count the room left
-  std::deque<Flight> flights;        // oldest first
-  std::vector<int> rows;             // of the plan being made, by index into running
+  std::vector<Sequence*> running;  // in order of service
+  std::vector<SlotId> free_slots;  // as many slots as sequences may run, so the free ones also count the room left
+  std::deque<Flight> flights;      // oldest first
+  std::vector<int> rows;           // of the plan being made, by index into running
   std::uint64_t next_number = 1, arrivals = 0;
-  int queued = 0;                    // groups never admitted
-  int landing = 0;                   // sequences that do not run any more but are named by plans in flight: blocks soon free
+  int queued = 0;   // groups never admitted
+  int landing = 0;  // sequences that do not run any more but are named by plans in flight: blocks soon free
   Stats counters;
 };
 

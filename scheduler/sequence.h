@@ -19,8 +19,8 @@ struct Group;
 
 struct Sequence {
   enum class State : std::uint8_t {
-    held,      // until the request's first choice has computed the prompt's full blocks
-    waiting,   // to be admitted for the first time, or again after a preemption
+    held,     // until the request's first choice has computed the prompt's full blocks
+    waiting,  // to be admitted for the first time, or again after a preemption
     running,
     retiring,  // ended, but plans in flight name its blocks
     closed,
@@ -29,17 +29,17 @@ struct Sequence {
   Group* group = nullptr;
   int choice = 0;
   State state = State::held;
-  std::vector<TokenId> answer;   // tokens generated so far
-  int cached_tokens = 0;         // prompt tokens found in the prefix cache
-  bool preempted = false;        // at least once
+  std::vector<TokenId> answer;  // tokens generated so far
+  int cached_tokens = 0;        // prompt tokens found in the prefix cache
+  bool preempted = false;       // at least once
 
   // While running, and afterwards until no plan in flight names it:
   SlotId slot = kNoSlot;
-  std::vector<BlockId> table;    // covers every computed position
-  std::vector<BlockId> stale;    // replaced by equal blocks of the cache, still named by plans in flight
+  std::vector<BlockId> table;  // covers every computed position
+  std::vector<BlockId> stale;  // replaced by equal blocks of the cache, still named by plans in flight
   int computed = 0, returned = 0, published = 0;
-  bool decoding = false;         // the rows left of prompt and answer were planned once: from here on one row at a time
-  int in_flight = 0;             // plans
+  bool decoding = false;  // the rows left of prompt and answer were planned once: from here on one row at a time
+  int in_flight = 0;      // plans
   std::uint64_t last_plan = 0;
 
   int length() const;
@@ -53,7 +53,7 @@ struct Sequence {
   int match_prefix(BlockPool& pool);
   // Enters the full blocks whose results returned into the cache. Where the cache holds an equal block, that one replaces ours.
   void publish(BlockPool& pool);
-  void grow(BlockPool& pool, int end);   // blocks for all positions before `end`
+  void grow(BlockPool& pool, int end);  // blocks for all positions before `end`
   void release_stale(BlockPool& pool);
   void release_blocks(BlockPool& pool);  // and what was computed is forgotten
 };
@@ -61,12 +61,12 @@ struct Sequence {
 // A request and its choices. At an address of its own as long as a choice is not closed.
 struct Group {
   Request request;
-  std::uint64_t arrival = 0;         // counts up
-  int priority = 0;                  // 0 for all under Policy::fcfs
+  std::uint64_t arrival = 0;  // counts up
+  int priority = 0;           // 0 for all under Policy::fcfs
   PrefixCache::Parent root = kNoBlock;
-  bool admitted = false;             // one of the choices ever was
-  bool prefix_ready = false;         // the prompt's full blocks are in the cache: no choice is held any more
-  int open = 0;                      // choices not closed
+  bool admitted = false;      // one of the choices ever was
+  bool prefix_ready = false;  // the prompt's full blocks are in the cache: no choice is held any more
+  int open = 0;               // choices not closed
   std::vector<Sequence> choices;
 };
 

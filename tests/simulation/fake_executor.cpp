@@ -17,7 +17,18 @@ void require(bool holds, fmt::format_string<Values...> format, Values&&... value
 
 int end_position(const PlanSequence& s) { return s.first_position + s.rows; }
 
-BlockId block_at(const StepPlan& plan, const PlanSequence& s, int index) { return plan.block_tables[static_cast<std::size_t>(s.first_block + index)]; }
+BlockId block_at(const StepPlan& plan, const PlanSequence& s, int index) {
+  return plan.block_tables[static_cast<std::size_t>(s.first_block + index)];
+}
+
+// No block that `s` writes is named by another sequence of a plan that is in flight at the same time.
+void check_writes(const StepPlan& plan, const PlanSequence& s, const StepPlan& other) {
+  for (int i = s.first_position / kBlockTokens; i < s.blocks; ++i)
+    for (const PlanSequence& o : other.sequences)
+      for (int j = 0; j < o.blocks && o.slot != s.slot; ++j)
+        require(block_at(other, o, j) != block_at(plan, s, i), "plan {} slot {} writes block {}, which slot {} has in plan {}", plan.number,
+                s.slot, block_at(plan, s, i), o.slot, other.number);
+}
 
 }  // namespace
 
@@ -29,7 +40,10 @@ void FakeExecutor::submit(StepPlan plan) {
   for (const PlanSequence& s : plan.sequences) {
     check_slot(s);
     check_writes(plan, s, plan);
-    for (const Flight& flight : flights_) check_writes(plan, s, flight.plan);
+    for (const Flight& flight : flights_) {
+      check_writes(plan, s, flight.plan);
+      for (const PlanSequence& other : flight.plan.sequences) check_writes(flight.plan, other, plan);
+    }
   }
   StepResult result = run(plan);
   flights_.push_back({std::move(plan), std::move(result)});
@@ -60,14 +74,17 @@ void FakeExecutor::check_form(const StepPlan& plan) const {
     require(s.first_block == block, "slot {}: blocks begin at {}, not {}", s.slot, s.first_block, block);
     row += s.rows;
     block += s.blocks;
-    require(s.blocks == (end_position(s) + kBlockTokens - 1) / kBlockTokens, "slot {}: {} blocks for {} tokens", s.slot, s.blocks, end_position(s));
+    require(s.blocks == (end_position(s) + kBlockTokens - 1) / kBlockTokens, "slot {}: {} blocks for {} tokens", s.slot, s.blocks,
+            end_position(s));
     std::set<BlockId> distinct;
     for (int i = 0; i < s.blocks; ++i) distinct.insert(block_at(plan, s, i));
     require(static_cast<int>(distinct.size()) == s.blocks, "slot {} has a block twice", s.slot);
-    require(*distinct.begin() >= 0 && static_cast<std::size_t>(*distinct.rbegin()) < cells_.size() / kBlockTokens, "slot {}: no such block", s.slot);
+    require(*distinct.begin() >= 0 && static_cast<std::size_t>(*distinct.rbegin()) < cells_.size() / kBlockTokens, "slot {}: no such block",
+            s.slot);
     if (sample == plan.samples.size() || plan.samples[sample].row >= row) continue;
     const PlanSample& p = plan.samples[sample++];
-    require(p.slot == s.slot && p.row == row - 1 && p.position == end_position(s), "slot {} samples row {} for position {}", p.slot, p.row, p.position);
+    require(p.slot == s.slot && p.row == row - 1 && p.position == end_position(s), "slot {} samples row {} for position {}", p.slot, p.row,
+            p.position);
   }
   require(row == plan.rows() && static_cast<std::size_t>(block) == plan.block_tables.size() && sample == plan.samples.size(),
           "plan {} has rows, blocks or samples of no sequence", plan.number);
@@ -79,17 +96,8 @@ void FakeExecutor::check_slot(const PlanSequence& s) const {
   for (const Flight& flight : flights_)
     for (const PlanSequence& other : flight.plan.sequences)
       if (other.slot == s.slot) before = &other;
-  require(!before || end_position(*before) == s.first_position, "slot {} goes on at {}, but another plan in flight ends at {}", s.slot, s.first_position,
-          before ? end_position(*before) : 0);
-}
-
-// No block that `s` writes is named by another sequence of a plan in flight.
-void FakeExecutor::check_writes(const StepPlan& plan, const PlanSequence& s, const StepPlan& other) const {
-  for (int i = s.first_position / kBlockTokens; i < s.blocks; ++i)
-    for (const PlanSequence& o : other.sequences)
-      for (int j = 0; j < o.blocks && o.slot != s.slot; ++j)
-        require(block_at(other, o, j) != block_at(plan, s, i), "plan {} slot {} writes block {}, which slot {} has in plan {}", plan.number, s.slot,
-                block_at(plan, s, i), o.slot, other.number);
+  require(!before || end_position(*before) == s.first_position, "slot {} goes on at {}, but another plan in flight ends at {}", s.slot,
+          s.first_position, before ? end_position(*before) : 0);
 }
 
 FakeExecutor::Cell& FakeExecutor::cell(const StepPlan& plan, const PlanSequence& s, int position) {
@@ -111,8 +119,8 @@ StepResult FakeExecutor::run(const StepPlan& plan) {
         c.state = extend(state, c.token);
       }
       state = extend(state, c.token);
-      require(c.position == position && c.state == state, "plan {} slot {} reads position {} and finds position {} of {} prefix", plan.number, s.slot,
-              position, c.position, c.state == state ? "the right" : "another");
+      require(c.position == position && c.state == state, "plan {} slot {} reads position {} and finds position {} of {} prefix",
+              plan.number, s.slot, position, c.position, c.state == state ? "the right" : "another");
     }
     if (sample == plan.samples.size() || plan.samples[sample].slot != s.slot) continue;
     const PlanSample& p = plan.samples[sample++];

@@ -20,8 +20,8 @@ class FakeExecutor {
       : cells_(static_cast<std::size_t>(blocks) * kBlockTokens), depth_(depth), max_rows_(max_rows) {}
 
   void submit(StepPlan plan);
-  StepResult next();          // of the oldest plan in flight
-  void rerun();               // all plans in flight, as after a recovery that kept the KV; their results must not change
+  StepResult next();  // of the oldest plan in flight
+  void rerun();       // all plans in flight, as after a recovery that kept the KV; their results must not change
   int in_flight() const { return static_cast<int>(flights_.size()); }
 
  private:
@@ -37,7 +37,6 @@ class FakeExecutor {
 
   void check_form(const StepPlan& plan) const;
   void check_slot(const PlanSequence& s) const;
-  void check_writes(const StepPlan& plan, const PlanSequence& s, const StepPlan& other) const;
   StepResult run(const StepPlan& plan);
   Cell& cell(const StepPlan& plan, const PlanSequence& s, int position);
 

@@ -18,12 +18,12 @@ constexpr std::uint64_t mix(std::uint64_t x) {  // splitmix64's finaliser
 // What a KV cell holds: the hash of all tokens up to and including its own.
 constexpr std::uint64_t extend(std::uint64_t state, TokenId token) { return mix(state * 31 + static_cast<std::uint64_t>(token) + 1); }
 
-// One draw in 256 is not finite.
+// One draw in 1024 is not finite.
 inline SampleResult draw(std::uint64_t state, const Sampling& sampling, int position) {
   if (sampling.temperature > 0) state = mix(mix(mix(state ^ sampling.seed) ^ sampling.choice) ^ static_cast<std::uint64_t>(position));
   SampleResult result;
   result.token = static_cast<TokenId>(state % kVocabulary);
-  result.finite = (state >> 32) % 256 != 0;
+  result.finite = (state >> 32) % 1024 != 0;
   result.logits_hash = state;
   return result;
 }

@@ -1,11 +1,11 @@
 // Thousands of random runs. SHARDLINE_SEED=N replays one.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <unistd.h>
 
 #include "tests/simulation/fake_executor.h"
 #include "tests/simulation/simulation.h"
@@ -44,8 +44,9 @@ TEST(SchedulerSimulation, InvariantsHoldOverRandomLoads) {
   constexpr std::uint64_t kSeeds = 4000;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed)
     if (!run(seed, counts)) return;
-  for (const char* kind : {"prefix hit", "preemption", "chunked prefill", "several prompts in a plan", "prefill beside decodes", "decode kept going", "choice of several",
-                           "cancel in flight", "queue full", "priority overtakes", "stop", "length", "error"})
+  for (const char* kind :
+       {"prefix hit", "preemption", "chunked prefill", "several prompts in a plan", "prefill beside decodes", "decode kept going",
+        "choice of several", "cancel in flight", "queue full", "priority overtakes", "stop", "length", "error"})
     EXPECT_GE(counts[kind], 100u) << kind;
   for (const auto& [kind, count] : counts) RecordProperty(kind, static_cast<int>(count));
 }

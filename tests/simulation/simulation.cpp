@@ -40,25 +40,32 @@ void require(bool holds, fmt::format_string<Values...> format, Values&&... value
 // What the client of a request knows.
 struct Choice {
   Expected expected;
-  std::size_t heard = 0;             // samples
+  std::size_t heard = 0;  // samples
   bool open = true;
-  std::uint64_t sampled_in = 0;      // number of the last plan that draws a token of this choice
-  std::uint64_t disturbed = 0;       // Simulation::disturbances() then
+  std::uint64_t sampled_in = 0;  // number of the last plan that draws a token of this choice
+  std::uint64_t disturbed = 0;   // Simulation::disturbances() then
+  bool was_first = false;        // in the order of service, then
 };
 struct Client {
   Request request;
   std::vector<Choice> choices;
-  std::uint64_t submitted_at = 0;    // plan number
-  std::uint64_t plans_allowed = 0;   // until its end
+  std::uint64_t submitted_at = 0;   // plan number
+  std::uint64_t plans_allowed = 0;  // until its end
   bool open() const { return std::ranges::any_of(choices, &Choice::open); }
-  bool heard() const { return std::ranges::any_of(choices, [](const Choice& c) { return c.heard > 0; }); }
+  bool heard() const {
+    return std::ranges::any_of(choices, [](const Choice& c) { return c.heard > 0; });
+  }
   std::uint64_t work() const { return (request.prompt.size() + static_cast<std::size_t>(request.max_tokens)) * choices.size(); }  // rows
 };
 
 class Simulation {
  public:
   Simulation(std::uint64_t seed, Counts& counts)
-      : rng_(seed), counts_(counts), limits_(random_limits()), scheduler_(limits_), executor_(limits_.blocks, limits_.depth, limits_.max_rows) {
+      : rng_(seed),
+        counts_(counts),
+        limits_(random_limits()),
+        scheduler_(limits_),
+        executor_(limits_.blocks, limits_.depth, limits_.max_rows) {
     for (auto& prefix : prefixes_) prefix = random_tokens(rng_.range(1, 100));
   }
   void run();
@@ -71,6 +78,7 @@ class Simulation {
   void cancel();
   void plan();
   void check_plan(const StepPlan& plan);
+  const Choice* first() const;
   void check_decodes(std::uint64_t number);
   void deliver();
   void hear(const TokenEvent& event);
@@ -111,7 +119,7 @@ std::vector<TokenId> Simulation::random_tokens(int count) {
 Request Simulation::random_request() {
   Request request;
   request.id = ++last_id_;
-  request.max_tokens = rng_.range(1, 24);
+  request.max_tokens = rng_.range(1, rng_.one_in(3) ? limits_.context - 1 : 24);
   request.n = rng_.one_in(5) ? rng_.range(2, 4) : 1;
   request.priority = rng_.range(0, 2);
   request.sampling.seed = request.id;
@@ -129,7 +137,8 @@ void Simulation::submit() {
   client.request = random_request();
   const Status status = scheduler_.submit(client.request, {});
   if (!status) {
-    require(status.error().code == ErrorCode::exhausted && scheduler_.stats().waiting >= limits_.max_queue, "refused: {}", status.error().message);
+    require(status.error().code == ErrorCode::exhausted && scheduler_.stats().waiting >= limits_.max_queue, "refused: {}",
+            status.error().message);
     ++counts_["queue full"];
     return;
   }
@@ -176,10 +185,11 @@ void Simulation::check_plan(const StepPlan& plan) {
     require(it != clients_.end(), "plan {} samples for a request that ended", plan.number);
     Choice& choice = it->second.choices.at(sample.sampling.choice);
     require(choice.open, "plan {} samples for a choice that ended", plan.number);
-    require(sample.position == static_cast<int>(it->second.request.prompt.size() + choice.heard), "position {}, {} tokens heard", sample.position,
-            choice.heard);
+    require(sample.position == static_cast<int>(it->second.request.prompt.size() + choice.heard), "position {}, {} tokens heard",
+            sample.position, choice.heard);
     choice.sampled_in = plan.number;
     choice.disturbed = disturbances();
+    choice.was_first = &choice == first();
   }
   std::size_t chunks = 0;
   for (const PlanSequence& s : plan.sequences) chunks += s.rows > 1;
@@ -189,14 +199,26 @@ void Simulation::check_plan(const StepPlan& plan) {
   check_decodes(plan.number);
 }
 
-// Every running decode is in one of any `depth` consecutive plans, unless memory was short.
+// The open choice that is first in the order of service.
+const Choice* Simulation::first() const {
+  const Client* best = nullptr;
+  for (const auto& [id, client] : clients_)
+    if (!best || (limits_.policy == Policy::priority && client.request.priority < best->request.priority)) best = &client;
+  return best ? &*std::ranges::find_if(best->choices, &Choice::open) : nullptr;
+}
+
+// Every running decode is in one of any `depth` consecutive plans, unless memory was short. The first is never preempted: at most it waits
+// until the blocks of those who are have landed.
 void Simulation::check_decodes(std::uint64_t number) {
   for (const auto& [id, client] : clients_) {
     require(limits_.policy == Policy::priority || number - client.submitted_at <= client.plans_allowed, "request {} starves", id);
     for (const Choice& choice : client.choices) {
-      if (!choice.open || choice.sampled_in == 0 || choice.disturbed != disturbances()) continue;
-      require(number < choice.sampled_in + static_cast<std::uint64_t>(limits_.depth), "request {} decoded in plan {} and not again until plan {}", id,
-              choice.sampled_in, number);
+      if (!choice.open || choice.sampled_in == 0) continue;
+      require(!choice.was_first || &choice != first() || number < choice.sampled_in + 2 * static_cast<std::uint64_t>(limits_.depth),
+              "request {} is first and waits since plan {}", id, choice.sampled_in);
+      if (choice.disturbed != disturbances()) continue;
+      require(number < choice.sampled_in + static_cast<std::uint64_t>(limits_.depth),
+              "request {} decoded in plan {} and not again until plan {}", id, choice.sampled_in, number);
       ++counts_["decode kept going"];
     }
   }
@@ -217,10 +239,12 @@ void Simulation::hear(const TokenEvent& event) {
   require(event.has_token == expected.finite && event.sample.logits_hash == expected.logits_hash, "request {} choice {}: token {} differs",
           event.request, event.choice, choice.heard);
   require(event.cached_tokens < static_cast<int>(client.request.prompt.size()), "{} tokens of the prompt were cached", event.cached_tokens);
+  require(limits_.prefix_cache || event.cached_tokens == 0 || event.choice > 0, "{} tokens cached without a cache", event.cached_tokens);
   if (!client.heard()) {
     counts_["prefix hit"] += event.cached_tokens > 0;
     for (const auto& [id, other] : clients_)
-      counts_["priority overtakes"] += limits_.policy == Policy::priority && id < event.request && !other.heard() && other.request.priority > client.request.priority;
+      counts_["priority overtakes"] +=
+          limits_.policy == Policy::priority && id < event.request && !other.heard() && other.request.priority > client.request.priority;
   }
   const bool last = ++choice.heard == choice.expected.samples.size();
   require(event.finish == (last ? choice.expected.finish : Finish::none), "request {} choice {} ends wrongly", event.request, event.choice);
@@ -248,8 +272,8 @@ void Simulation::run() {
   }
   require(clients_.empty(), "{} requests never ended", clients_.size());
   const scheduler::Stats stats = scheduler_.stats();
-  require(stats.blocks_used == 0 && stats.running == 0 && stats.waiting == 0, "{} blocks, {} running, {} waiting left", stats.blocks_used, stats.running,
-          stats.waiting);
+  require(stats.blocks_used == 0 && stats.running == 0 && stats.waiting == 0, "{} blocks, {} running, {} waiting left", stats.blocks_used,
+          stats.running, stats.waiting);
   require(limits_.prefix_cache || stats.blocks_cached == 0, "{} blocks cached without a cache", stats.blocks_cached);
   counts_["preemption"] += stats.preemptions;
   counts_["plan"] += stats.plans;
