@@ -162,7 +162,7 @@ Value sort(Interpreter& in, const Arguments& a) {
 }
 
 Value dictsort(Interpreter& in, const Arguments& a) {
-  const std::vector<Value> pairs = in.items_of(items(in, a));
+  const std::vector<Value> pairs = in.items_of(items(in, {{defined(a[0])}, {}}));
   const bool by_value = a[2].if_text() && to_utf8(*a[2].if_text()) == "value";
   std::vector<Value> keys;
   for (const Value& v : pairs) keys.push_back(sort_key(in, v, by_value ? 1 : 0, bool_argument(a[1], false)));
@@ -205,7 +205,7 @@ Value sum(Interpreter& in, const Arguments& a) {
 }
 
 Value absolute(Interpreter&, const Arguments& a) {
-  if (const double* f = a[0].if_float()) return std::fabs(*f);
+  if (const double* f = defined(a[0]).if_float()) return std::fabs(*f);
   const std::int64_t i = int_argument(a[0], 0);
   return i < 0 ? apply_unary(ast::Op::neg, i) : Value(i);
 }
@@ -221,7 +221,7 @@ std::optional<double> parse_float(const Text& text) {
 
 Value to_int(Interpreter&, const Arguments& a) {
   const Value otherwise = a[1].is_undefined() ? Value(0) : a[1];
-  if (a[0].if_int() || a[0].if_bool()) return int_argument(a[0], 0);
+  if (defined(a[0]).if_int() || a[0].if_bool()) return int_argument(a[0], 0);
   std::optional<double> value;
   if (const double* f = a[0].if_float()) value = *f;
   if (const Text* text = a[0].if_text()) {
@@ -239,30 +239,35 @@ Value to_int(Interpreter&, const Arguments& a) {
 
 Value to_float(Interpreter&, const Arguments& a) {
   const Value otherwise = a[1].is_undefined() ? Value(0.0) : a[1];
-  if (const double* f = a[0].if_float()) return *f;
+  if (const double* f = defined(a[0]).if_float()) return *f;
   if (a[0].if_int() || a[0].if_bool()) return static_cast<double>(int_argument(a[0], 0));
   const std::optional<double> value = a[0].if_text() ? parse_float(*a[0].if_text()) : std::nullopt;
   return value ? Value(*value) : otherwise;
 }
 
-Value round(Interpreter& in, const Arguments& a) {
-  const double value = *to_float(in, {{a[0]}, {}}).if_float();
+Value round(Interpreter&, const Arguments& a) {
+  const double* f = a[0].if_float();
+  const std::int64_t i = f ? 0 : int_argument(defined(a[0]), 0);
+  const double value = f ? *f : static_cast<double>(i);
   const auto digits = static_cast<int>(std::clamp<std::int64_t>(int_argument(a[1], 0), 0, 300));
   const std::string method = a[2].is_undefined() ? "common" : to_utf8(text_argument(a[2]));
+  if (method == "common" && !f) return i;
   const double scale = std::pow(10.0, digits);
   if (method == "ceil") return std::ceil(value * scale) / scale;
   if (method == "floor") return std::floor(value * scale) / scale;
-  if (method == "common" && !a[0].if_float()) return a[0];
   if (method != "common") throw TemplateError(fmt::format("round: unknown method '{}'", method));
   return *parse_float(to_text(fmt::format("{:.{}f}", value, digits)));  // rounds the exact value, ties to even, as Python
 }
+
+// For map and select, whatever is false has no items.
+std::vector<Value> items_if_any(Interpreter& in, const Value& value) { return truthy(value) ? in.items_of(value) : std::vector<Value>(); }
 
 Value map(Interpreter& in, const Arguments& a) {
   List out;
   const auto attribute = std::find_if(a.named.begin(), a.named.end(), [](const auto& n) { return n.first == "attribute"; });
   const auto otherwise = std::find_if(a.named.begin(), a.named.end(), [](const auto& n) { return n.first == "default"; });
   if (attribute == a.named.end() && a.values.size() < 2) throw TemplateError("map needs a filter or an attribute");
-  for (const Value& v : in.items_of(a[0])) {
+  for (const Value& v : items_if_any(in, a[0])) {
     if (attribute != a.named.end()) {
       Value value = dig(in, v, attribute->second);
       out.items.push_back(value.is_undefined() && otherwise != a.named.end() ? otherwise->second : value);
@@ -281,7 +286,7 @@ Value select(Interpreter& in, const Arguments& a) {
   List out;
   const std::size_t name = by_attribute ? 2 : 1;
   if (by_attribute && a.values.size() < 2) throw TemplateError("an attribute is needed");
-  for (const Value& v : in.items_of(a[0])) {
+  for (const Value& v : items_if_any(in, a[0])) {
     const Value subject = by_attribute ? dig(in, v, a[1]) : v;
     bool selected = truthy(subject);
     if (a.values.size() > name) {

@@ -29,6 +29,10 @@ std::optional<double> number(const Value& value) {
   return std::nullopt;
 }
 
+std::int64_t floor_divide(std::int64_t a, std::int64_t b) {
+  return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
+}  // b is neither 0 nor -1
+
 [[noreturn]] void overflow() { throw TemplateError("an integer needs more than 64 bits"); }
 
 Value power(std::int64_t base, std::int64_t exponent) {
@@ -89,14 +93,12 @@ Value repeated(const Value& value, std::int64_t times) {
   return text ? Value(std::move(out)) : Value(std::move(list));
 }
 
+}  // namespace
+
 const Value& defined(const Value& value) {
   if (const auto* undefined = std::get_if<Undefined>(&value.variant())) throw TemplateError(undefined->why);
   return value;
 }
-
-}  // namespace
-
-std::int64_t floor_divide(std::int64_t a, std::int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0); }
 
 Value apply_unary(Op op, const Value& operand) {
   if (const auto i = integer(defined(operand))) return op == Op::neg ? integers(Op::sub, 0, *i) : Value(*i);
@@ -217,7 +219,8 @@ Value format_percent(const Text& format, const Value& arguments) {
     }
     if (out.size() > kMaxText) throw TemplateError("a formatted text is too large");
   }
-  if (tuple && used != given) throw TemplateError("not all values were used by the format");
+  const bool may_be_left = arguments.if_dict() || (arguments.if_list() && !tuple);
+  if (used != given && !may_be_left) throw TemplateError("not all values were used by the format");
   return out;
 }
 

@@ -94,12 +94,15 @@ Interpreter::Flow Interpreter::visit(const ast::For& node) {
   }
   loop->extent = extent_around(loop->items);
 
+  bool ran = false;  // Jinja's else also follows where break or continue ended every round
   for (; loop->index < loop->items.size(); ++loop->index) {
     scope_ = std::make_shared<Scope>(Scope{{{"loop", loop}}, outer});
     assign(node.target, loop->items[loop->index]);
-    if (execute(node.body) == Flow::leave) break;
+    const Flow flow = execute(node.body);
+    ran |= flow == Flow::normal;
+    if (flow == Flow::leave) break;
   }
-  if (!loop->items.empty()) return restore(Flow::normal);
+  if (ran) return restore(Flow::normal);
   scope_ = std::make_shared<Scope>(Scope{{}, outer});
   return restore(execute(node.otherwise));
 }

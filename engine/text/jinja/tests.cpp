@@ -10,7 +10,7 @@ namespace {
 
 using ast::Op;
 
-bool is_sequence(const Value& v) { return v.if_text() || v.if_list() || v.if_dict(); }
+bool is_sequence(const Value& v) { return v.if_text() || v.if_list() || v.if_dict() || v.is_undefined(); }
 bool is_number(const Value& v) { return v.if_int() || v.if_float() || v.if_bool(); }
 
 template <Op op>
@@ -24,11 +24,7 @@ Value has_case(Interpreter& in, const Value& value, bool (*wanted)(char32_t), bo
   return std::any_of(text.begin(), text.end(), wanted) && std::none_of(text.begin(), text.end(), other);
 }
 
-std::int64_t modulo(const Value& value, const Value& by) {
-  const std::int64_t n = int_argument(value, 0), m = int_argument(by, 2);
-  if (m == 0) throw TemplateError("division by zero");
-  return m == -1 ? 0 : n - floor_divide(n, m) * m;
-}
+bool leaves(const Value& value, const Value& by, int rest) { return equal(apply_arithmetic(Op::mod, value, by), rest); }
 
 constexpr Builtin kTests[] = {
     {"defined", [](Interpreter&, const Arguments& a) -> Value { return !a[0].is_undefined(); }},
@@ -43,11 +39,11 @@ constexpr Builtin kTests[] = {
     {"string", [](Interpreter&, const Arguments& a) -> Value { return a[0].if_text() != nullptr; }},
     {"mapping", [](Interpreter&, const Arguments& a) -> Value { return a[0].if_dict() != nullptr; }},
     {"sequence", [](Interpreter&, const Arguments& a) -> Value { return is_sequence(a[0]); }},
-    {"iterable", [](Interpreter&, const Arguments& a) -> Value { return is_sequence(a[0]) || a[0].is_undefined() || a[0].if_loop(); }},
+    {"iterable", [](Interpreter&, const Arguments& a) -> Value { return is_sequence(a[0]) || a[0].if_loop(); }},
     {"callable", [](Interpreter&, const Arguments& a) -> Value { return a[0].if_callable() != nullptr; }},
-    {"odd", [](Interpreter&, const Arguments& a) -> Value { return modulo(a[0], 2) == 1; }},
-    {"even", [](Interpreter&, const Arguments& a) -> Value { return modulo(a[0], 2) == 0; }},
-    {"divisibleby", [](Interpreter&, const Arguments& a) -> Value { return modulo(a[0], a[1]) == 0; }, "num"},
+    {"odd", [](Interpreter&, const Arguments& a) -> Value { return leaves(a[0], 2, 1); }},
+    {"even", [](Interpreter&, const Arguments& a) -> Value { return leaves(a[0], 2, 0); }},
+    {"divisibleby", [](Interpreter&, const Arguments& a) -> Value { return leaves(a[0], a[1], 0); }, "num"},
     {"lower", [](Interpreter& in, const Arguments& a) { return has_case(in, a[0], is_lower, is_upper); }},
     {"upper", [](Interpreter& in, const Arguments& a) { return has_case(in, a[0], is_upper, is_lower); }},
     {"sameas",

@@ -605,6 +605,7 @@ SNIPPETS = [
     "{% set g = 'G' %}{% macro m() %}{{ g }}{% endmacro %}{% set g = 'H' %}{{ m() }}", "{% macro f(n) %}{{ n }}{% if n > 0 %}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(3) }}",
     "{% macro box(t) %}<{{ t }}>{{ caller() }}</{{ t }}>{% endmacro %}{% call box('b') %}x{{ 1 }}{% endcall %}", "{% macro each(l) %}{% for i in l %}{{ caller(i) }}{% endfor %}{% endmacro %}{% call(i) each([1, 2]) %}[{{ i }}]{% endcall %}",
     "{% filter upper %}abc {{ 'd' }}{% endfilter %}", "{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}{{ a is defined }}", "{% generation %}{% set q = 1 %}x{{ q }}{% endgeneration %}{{ q is defined }}", "{% if true %}{% set q = 7 %}{% endif %}{{ q }}",
+    "{% for i in [1] %}{% break %}{% else %}e{% endfor %}{% for i in [1, 2] %}{% if i == 1 %}{% continue %}{% endif %}{{ i }}{% else %}f{% endfor %}{{ none|selectattr('a')|list }}{{ 0|map('upper')|list }}{{ 2.5 is even }}{{ x is sequence }}",
     # Tests.
     "{{ 1 is odd }} {{ 2 is even }} {{ 6 is divisibleby 3 }} {{ 6 is divisibleby(4) }} {{ none is none }} {{ 1 is number }} {{ true is number }} {{ true is integer }} {{ 1.0 is float }} {{ 1 is integer }}",
     "{{ 'a' is string }} {{ [] is sequence }} {{ {} is mapping }} {{ [] is iterable }} {{ 1 is iterable }} {{ 'x' is iterable }} {{ range is callable }} {{ x is undefined }} {{ true is true }} {{ 1 is true }} {{ false is false }} {{ true is boolean }}",
@@ -629,7 +630,7 @@ SNIPPETS = [
     # Errors.
     "{{ raise_exception('no') }}", "{{ missing.x }}", "{{ missing + 1 }}", "{{ missing() }}", "{{ 1 + 'a' }}", "{{ 'a' + 1 }}", "{{ 'a' < 1 }}", "{{ 1 / 0 }}", "{{ [1].append(2) }}", "{{ {}.update({}) }}", "{{ 1|nofilter }}", "{{ 1 is notest }}",
     "{% for x in 5 %}{% endfor %}", "{% for a, b in [(1, 2, 3)] %}{% endfor %}", "{% set x.y = 1 %}", "{{ 'a' in 5 }}", "{{ range(1000000) }}", "{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", "{{ ''.split('') }}", "{% if %}x{% endif %}", "{% endif %}", "{{ 1 +",
-    "{% if 1 %}", "{{ (1 }}", "{{ ] }}", "{% unknown %}", "{# open", "{{ 'open }}", "{% for x %}{% endfor %}", "{{ a b }}", "{{ 1|trim(2, 3, 4) }}", "{{ x|default(1, 2, 3) }}", "{% break %}", "{{ missing|tojson }}", "{{ 5|join }}", "{{ messages.0.content.x.y }}",
+    "{% if 1 %}", "{{ (1 }}", "{{ ] }}", "{% unknown %}", "{# open", "{{ 'open }}", "{% for x %}{% endfor %}", "{{ a b }}", "{{ 1|trim(2, 3, 4) }}", "{{ x|default(1, 2, 3) }}", "{% break %}", "{{ missing|tojson }}", "{{ 5|join }}", "{{ [1]|round }}", "{{ 'a' % 1 }}", "{{ x|int }}", "{{ x|round }}", "{{ x|dictsort }}", "{{ add_generation_prompt[1:] }}", "{{ messages.0.content.x.y }}",
 ]
 
 
