@@ -29,7 +29,10 @@ StepPlan Scheduler::Impl::next_plan() {
   StepPlan plan;
   plan.epoch = limits.epoch;
   plan.number = next_number;
+  plan.sequences.reserve(running.size());
+  plan.samples.reserve(running.size());
   flights.emplace_back().number = next_number;
+  flights.back().parts.reserve(running.size());
   for (std::size_t i = 0; i < running.size(); ++i) {  // make_room() may shorten `running` from its end
     Sequence& s = *running[i];
     if (rows[i] == 0) continue;

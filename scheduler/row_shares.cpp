@@ -5,21 +5,32 @@
 namespace shardline::scheduler {
 namespace {
 
+constexpr int kLeastChunk = 128;  // rows; from here on more rows hardly make a row cheaper
+
 int share_decodes(const std::vector<Sequence*>& running, const Limits& limits, std::uint64_t number, std::vector<int>& rows) {
-  const auto ready = [](const Sequence& s) { return s.decoding && s.remaining() > 0; };
-  const auto due = [&](const Sequence& s) { return s.last_plan + static_cast<std::uint64_t>(limits.depth) <= number; };
-  int decoding = 0, overdue = 0, used = 0;
-  for (const Sequence* s : running) {
-    decoding += s->decoding;
-    overdue += ready(*s) && due(*s);
-  }
-  int early = (decoding + limits.depth - 1) / limits.depth - overdue;
-  for (std::size_t i = 0; i < running.size(); ++i) {
-    if (!ready(*running[i]) || (!due(*running[i]) && early-- <= 0)) continue;
-    rows[i] = 1;
-    ++used;
+  const auto depth = static_cast<std::uint64_t>(limits.depth);
+  const int decoding = static_cast<int>(std::ranges::count(running, true, &Sequence::decoding));
+  const int share = (decoding + limits.depth - 1) / limits.depth;
+  int used = 0;
+  enum Turn { overdue, due, early };  // overdue: put off once already
+  for (const Turn turn : {overdue, due, early}) {
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      const Sequence& s = *running[i];
+      const std::uint64_t waited = number - s.last_plan;
+      const Turn its_turn = waited > depth ? overdue : waited == depth ? due : early;
+      if (!s.decoding || s.remaining() == 0 || its_turn != turn || (turn != overdue && used >= share)) continue;
+      rows[i] = 1;
+      ++used;
+    }
   }
   return used;
+}
+
+// Two chunks for each stage, where that leaves them large enough.
+int most_prefill(const std::vector<Sequence*>& running, int depth) {
+  int prompts = 0;
+  for (const Sequence* s : running) prompts += s->decoding ? 0 : s->remaining();
+  return depth == 1 ? prompts : std::max(kLeastChunk, (prompts + 2 * depth - 1) / (2 * depth));
 }
 
 void share_prefill(const std::vector<Sequence*>& running, int left, std::vector<int>& rows) {
@@ -46,7 +57,8 @@ void share_prefill(const std::vector<Sequence*>& running, int left, std::vector<
 
 void share_rows(const std::vector<Sequence*>& running, const Limits& limits, std::uint64_t number, std::vector<int>& rows) {
   rows.assign(running.size(), 0);
-  share_prefill(running, limits.max_rows - share_decodes(running, limits, number, rows), rows);
+  const int left = limits.max_rows - share_decodes(running, limits, number, rows);
+  share_prefill(running, std::min(left, most_prefill(running, limits.depth)), rows);
 }
 
 }  // namespace shardline::scheduler

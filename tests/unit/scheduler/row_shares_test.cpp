@@ -74,11 +74,32 @@ TEST_F(RowShares, DecodesSpreadOverThePlansInFlight) {
   EXPECT_THAT(shares(64, 4), ElementsAre(1, 1, 0, 0, 0));
 }
 
-TEST_F(RowShares, WhoWaitsForAResultIsNotPlannedAndWhoIsDueIs) {
+TEST_F(RowShares, APromptIsCutIntoChunksForThePipeline) {
+  prefill(1200);
+  EXPECT_THAT(shares(2048, 1), ElementsAre(1200));
+  EXPECT_THAT(shares(2048, 2), ElementsAre(300));
+  EXPECT_THAT(shares(2048, 4), ElementsAre(150));
+  EXPECT_THAT(shares(2048, 8), ElementsAre(128));
+  EXPECT_THAT(shares(100, 2), ElementsAre(100));
+}
+
+TEST_F(RowShares, WhoWaitsForAResultIsNotPlanned) {
   decode(99, true);
   decode(99);
-  for (int i = 0; i < 3; ++i) decode(98);
-  EXPECT_THAT(shares(64, 2), ElementsAre(0, 0, 1, 1, 1));
+  EXPECT_THAT(shares(64, 2), ElementsAre(0, 1));
+}
+
+TEST_F(RowShares, UnevenSharesAreEvenedOutAndNobodyIsPutOffTwice) {
+  for (int i = 0; i < 2; ++i) decode(99, true);
+  for (int i = 0; i < 6; ++i) decode(98);
+  EXPECT_THAT(shares(64, 2, 100), ElementsAre(0, 0, 1, 1, 1, 1, 0, 0));
+  EXPECT_THAT(shares(64, 2, 101), ElementsAre(0, 0, 1, 1, 1, 1, 1, 1));
+}
+
+TEST_F(RowShares, WhoIsDueComesBeforeWhoIsEarly) {
+  decode(99);
+  decode(98);
+  EXPECT_THAT(shares(64, 2), ElementsAre(0, 1));
 }
 
 }  // namespace
