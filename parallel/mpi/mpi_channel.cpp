@@ -35,8 +35,8 @@ Status MpiChannel::send(std::span<const std::byte> message, TimePoint deadline) 
   std::memcpy(sending_->buffer.data(), &length, kLength);
   std::copy(message.begin(), message.end(), sending_->buffer.begin() + kLength);
   const std::size_t total = sending_->buffer.size(), first = std::min(total, kFrame);
-  sending_->transfers.push_back({Transfer::send, peer_, tag_, 0, first});
-  if (total > first) sending_->transfers.push_back({Transfer::send, peer_, tag_, first, total - first});
+  sending_->transfers.push_back({Transfer::handshake, peer_, tag_, 0, first});
+  if (total > first) sending_->transfers.push_back({Transfer::handshake, peer_, tag_, first, total - first});
   pump_.post(sending_);
   return {};
 }

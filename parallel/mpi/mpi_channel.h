@@ -1,4 +1,5 @@
 // A Channel over MPI: a first message with the length and as many bytes as fit a frame, and where more are left, a second one.
+// A send is over when the peer has begun to receive it, so the sender is at most one message ahead and nothing piles up in MPI.
 #pragma once
 #include <string>
 

@@ -20,13 +20,18 @@ struct Pump::Active {
 
   explicit Active(OperationPtr posted) : operation(std::move(posted)) {
     for (const Transfer& t : operation->transfers) {
-      std::byte* data = operation->buffer.data() + t.offset;
-      const int n = static_cast<int>(t.bytes);
-      MPI_Request& request = requests.emplace_back(MPI_REQUEST_NULL);
-      const int error = t.kind == Transfer::send ? MPI_Isend(data, n, MPI_BYTE, t.peer, t.tag, MPI_COMM_WORLD, &request)
-                                                 : MPI_Irecv(data, n, MPI_BYTE, t.peer, t.tag, MPI_COMM_WORLD, &request);
-      if (error != MPI_SUCCESS) operation->failed = true;
+      if (start(t, requests.emplace_back(MPI_REQUEST_NULL)) != MPI_SUCCESS) operation->failed = true;
     }
+  }
+  int start(const Transfer& t, MPI_Request& request) {
+    std::byte* data = operation->buffer.data() + t.offset;
+    const int n = static_cast<int>(t.bytes);
+    switch (t.kind) {
+      case Transfer::send: return MPI_Isend(data, n, MPI_BYTE, t.peer, t.tag, MPI_COMM_WORLD, &request);
+      case Transfer::handshake: return MPI_Issend(data, n, MPI_BYTE, t.peer, t.tag, MPI_COMM_WORLD, &request);
+      case Transfer::receive: break;
+    }
+    return MPI_Irecv(data, n, MPI_BYTE, t.peer, t.tag, MPI_COMM_WORLD, &request);
   }
   bool poll() {
     int complete = 0;
@@ -37,7 +42,7 @@ struct Pump::Active {
   }
   bool sends() const {
     return std::any_of(operation->transfers.begin(), operation->transfers.end(),
-                       [](const Transfer& t) { return t.kind == Transfer::send; });
+                       [](const Transfer& t) { return t.kind != Transfer::receive; });
   }
   void abandon() {
     for (std::size_t i = 0; i < requests.size(); ++i) {

@@ -12,7 +12,11 @@
 namespace shardline::parallel {
 
 struct Transfer {
-  enum Kind { send, receive } kind;
+  enum Kind {
+    send,       // complete when the buffer is free again: the bytes may still be on this side
+    handshake,  // a send that is complete when the peer has begun to receive it
+    receive,
+  } kind;
   int peer;  // world rank
   int tag;
   std::size_t offset;  // into the operation's buffer

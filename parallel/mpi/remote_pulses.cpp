@@ -23,7 +23,7 @@ struct Beat {
 
 RemotePulses::RemotePulses(Pump& pump, JobAbort& abort, const Pulse& own, const std::vector<int>& peers)
     : pump_(pump), abort_(abort), own_(own) {
-  for (const int rank : peers) peers_.push_back({rank, std::make_unique<Pulse>(), nullptr, {}});
+  for (const int rank : peers) peers_.push_back({.rank = rank, .pulse = std::make_unique<Pulse>(), .sending = nullptr, .receiving = {}});
 }
 
 const Pulse& RemotePulses::pulse(int peer) const {
@@ -58,9 +58,13 @@ void RemotePulses::receive(Peer& peer) {
 }
 
 void RemotePulses::send(Peer& peer) {
-  if (peer.sending && !peer.sending->finished.reached(1)) return;
-  Beat beat{own_.beat.load(), own_.state.load(), 0, ErrorCode::lost, {}};
-  if (abort_.raised()) {
+  const RankState state = own_.state.load();
+  const bool ended = abort_.raised(), news = state != peer.told || ended != peer.told_end;
+  if (peer.sending && !peer.sending->finished.reached(1) && !news) return;  // beats do not pile up, news does not wait
+  peer.told = state;
+  peer.told_end = ended;
+  Beat beat{own_.beat.load(), state, 0, ErrorCode::lost, {}};
+  if (ended) {
     const Error error = abort_.error();
     beat.aborted = 1;
     beat.code = error.code;

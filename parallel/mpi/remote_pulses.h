@@ -23,7 +23,9 @@ class RemotePulses {
     int rank;
     std::unique_ptr<Pulse> pulse;
     OperationPtr sending;
-    std::deque<OperationPtr> receiving;  // several ahead, so that beats that piled up are read at once
+    RankState told = RankState::starting;  // the last state sent
+    bool told_end = false;                 // and whether the job's end was
+    std::deque<OperationPtr> receiving;    // several ahead, so that beats that piled up are read at once
   };
   void receive(Peer& peer);
   void send(Peer& peer);

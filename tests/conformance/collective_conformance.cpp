@@ -26,8 +26,8 @@ float node_value(const ReductionTree& tree, int node, Values values, std::uint64
 std::string difference(std::span<const float> got, std::span<const float> expected, const std::string& what) {
   for (std::size_t j = 0; j < expected.size(); ++j)
     if (std::bit_cast<std::uint32_t>(got[j]) != std::bit_cast<std::uint32_t>(expected[j]))
-      return fmt::format("{}: column {} is {} ({:08x}), expected {} ({:08x})", what, j, got[j], std::bit_cast<std::uint32_t>(got[j]), expected[j],
-                         std::bit_cast<std::uint32_t>(expected[j]));
+      return fmt::format("{}: column {} is {} ({:08x}), expected {} ({:08x})", what, j, got[j], std::bit_cast<std::uint32_t>(got[j]),
+                         expected[j], std::bit_cast<std::uint32_t>(expected[j]));
   return "";
 }
 
@@ -52,7 +52,8 @@ std::vector<float> expected_total(std::span<const int> groups, Values values, st
   std::vector<float> total(count);
   for (std::size_t j = 0; j < count; ++j) {
     total[j] = 0;
-    if (values == Values::floats) total[j] = node_value(alone, alone.top(), values, seed, j);
+    if (values == Values::floats)
+      total[j] = node_value(alone, alone.top(), values, seed, j);
     else
       for (int leaf = 0; leaf < alone.leaves(); ++leaf) total[j] += leaf_value(values, seed, leaf, j);
   }
@@ -65,8 +66,8 @@ std::string check_sum(Collective& collective, std::span<const int> groups, Value
   std::vector<float> total(count, std::nanf(""));
   collective.sum(tree, roots, total);
   return difference(total, expected_total(groups, values, seed, count),
-                    fmt::format("{} sum of {} columns over groups {} on rank {} of {}", values == Values::floats ? "float" : "integer", count,
-                                groups, collective.rank(), collective.size()));
+                    fmt::format("{} sum of {} columns over groups {} on rank {} of {}", values == Values::floats ? "float" : "integer",
+                                count, groups, collective.rank(), collective.size()));
 }
 
 std::string check_gather(Collective& collective, std::span<const std::size_t> counts, std::uint64_t seed) {

@@ -22,7 +22,9 @@ struct Ends {
 TEST(RingChannel, Conforms) {
   for (const int spin : {0, 30}) {
     Ends ends{std::chrono::microseconds(spin)};
-    EXPECT_EQ(on_every_rank(2, [&](int rank) { return rank == 0 ? send_everything(ends.sender, kRing) : receive_everything(ends.receiver, kRing); }), "");
+    EXPECT_EQ(on_every_rank(
+                  2, [&](int rank) { return rank == 0 ? send_everything(ends.sender, kRing) : receive_everything(ends.receiver, kRing); }),
+              "");
   }
 }
 

@@ -48,8 +48,9 @@ TEST(ThreadCollective, ManyShortExchangesReuseTheSlots) {
 TEST(ThreadCollective, NamesThePeerThatDoesNotCome) {
   ThreadGroup group(3, Exchange::one_shot, kSmallSlot);
   const int groups[] = {3};
-  const std::string wrong = group.run(
-      [&](Collective& c) { return c.rank() == 1 ? std::string() : check_sum(c, groups, Values::integers, 1, 10); }, std::chrono::milliseconds(100));
+  const std::string wrong =
+      group.run([&](Collective& c) { return c.rank() == 1 ? std::string() : check_sum(c, groups, Values::integers, 1, 10); },
+                std::chrono::milliseconds(100));
   EXPECT_EQ(wrong, "rank 1 did not come to exchange 1 of its group within 0.1 s");
 }
 

@@ -30,7 +30,10 @@ inline std::string on_every_rank(int size, const std::function<std::string(int r
 
 struct ThreadGroup {
   ThreadGroup(int ranks, Exchange how, std::size_t slot_floats)
-      : size(ranks), exchange(how), slot(slot_floats), region(std::move(Region::anonymous(ShmCollective::bytes(ranks, slot_floats)).value())) {}
+      : size(ranks),
+        exchange(how),
+        slot(slot_floats),
+        region(std::move(Region::anonymous(ShmCollective::bytes(ranks, slot_floats)).value())) {}
 
   std::string run(const std::function<std::string(Collective&)>& body, Duration patience = std::chrono::seconds(60)) {
     return on_every_rank(size, [&](int rank) {
