@@ -18,6 +18,9 @@ class Executor {
 
   // Waits for the result of the oldest plan in flight. Errors: timeout (the plan stays in flight), lost (names the rank and the cause; final).
   virtual Result<StepResult> next(TimePoint deadline) = 0;
+
+  // Whether every rank still lives, at once: to be asked now and then while no plan is in flight. Errors: lost, as next().
+  virtual Status health() const { return {}; }
 };
 
 }  // namespace shardline

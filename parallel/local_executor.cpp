@@ -91,6 +91,7 @@ LocalExecutor::~LocalExecutor() = default;
 int LocalExecutor::depth() const { return impl_->pipeline->depth(); }
 Status LocalExecutor::submit(const StepPlan& plan) { return impl_->pipeline->submit(plan); }
 Result<StepResult> LocalExecutor::next(TimePoint deadline) { return impl_->pipeline->next(deadline); }
+Status LocalExecutor::health() const { return impl_->memory.abort().raised() ? Status(impl_->memory.abort().error()) : Status(); }
 
 const ModelStage& LocalExecutor::stage(int rank) const {
   CHECK(rank >= 0 && rank < impl_->topology.world(), "rank {} of {}", rank, impl_->topology.world());

@@ -18,6 +18,7 @@ class LocalExecutor final : public Executor {
   int depth() const override;
   Status submit(const StepPlan& plan) override;
   Result<StepResult> next(TimePoint deadline) override;
+  Status health() const override;
 
   const ModelStage& stage(int rank) const;  // for reports: kernels(), memory()
 

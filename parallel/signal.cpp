@@ -17,7 +17,7 @@
 namespace shardline::parallel {
 namespace {
 
-constexpr Duration kAbortCheck = std::chrono::milliseconds(50);  // longest sleep between two looks at the abort word
+constexpr Duration kAbortCheck = std::chrono::milliseconds(20);  // longest sleep between two looks at the abort word
 
 void pause() {
 #if defined(__x86_64__)

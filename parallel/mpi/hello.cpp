@@ -78,7 +78,8 @@ std::vector<std::uint32_t> own_core_list() {
   return cores;
 }
 
-constexpr Duration kSoon = std::chrono::seconds(2);  // for what only has to be delivered
+constexpr Duration kSoon = std::chrono::milliseconds(300);  // to deliver bad news to those who listen
+constexpr Duration kLater = std::chrono::seconds(2);        // how much longer the others wait for rank 0's word than it for theirs
 
 // Rank 0: everybody's hello, judged.
 Verdict collect(const Star& star, const HelloRecord& mine, const JobOptions& options) {
@@ -108,11 +109,11 @@ Result<Verdict> hear_verdict(const Star& star, const HelloRecord& mine, const Jo
   if (star.rank() == 0) {
     verdict = collect(star, mine, options);
     message = to_bytes(verdict);
-    star.broadcast(message, Clock::now() + kSoon);
+    star.broadcast(message, Clock::now() + (verdict.error.empty() ? options.wire_up : kSoon));
   } else {
     std::vector<std::vector<std::byte>> unused;
     star.gather(to_bytes(mine), unused, Clock::now() + options.wire_up);
-    if (!star.broadcast(message, Clock::now() + options.wire_up + kSoon) || !from_bytes(message, verdict))
+    if (!star.broadcast(message, Clock::now() + options.wire_up + kLater) || !from_bytes(message, verdict))
       return missing_error({0}, options.wire_up);
   }
   if (!verdict.error.empty()) return Error{verdict.code, verdict.error, verdict.param};
@@ -142,7 +143,7 @@ Result<std::vector<int>> share_leaders(const Star& star, int mine, const JobOpti
   for (std::size_t r = 0; r < leaders.size(); ++r)
     if (const int leader = leaders[r]; leaders[static_cast<std::size_t>(leader)] != leader) leaders[r] = static_cast<int>(r);
   if (star.rank() == 0) message = to_bytes(leaders);
-  if (!star.broadcast(message, Clock::now() + options.wire_up + kSoon) || !from_bytes(message, leaders))
+  if (!star.broadcast(message, Clock::now() + options.wire_up + kLater) || !from_bytes(message, leaders))
     return missing_error({0}, options.wire_up);
   return leaders;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <mpi.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@ namespace shardline::parallel {
 namespace {
 
 constexpr int kExitUnavailable = 69;
+constexpr Duration kFarewell = std::chrono::milliseconds(1500);
 
 // Ends the process where what it guards does not come back.
 class Guard {
@@ -113,9 +115,21 @@ Result<std::string> Job::agree(const Hello& mine) {
   return agreement->kernels;
 }
 
+// mpirun gives the others a second when a rank ends with an error, less when more of them end: rank 0 needs it, to tell its clients.
+void Job::Impl::let_rank_0_go_first() const {
+  const int pid = !places.empty() && same_host(0, rank) ? places.front().pid : 0;
+  for (const TimePoint deadline = Clock::now() + kFarewell; rank != 0 && Clock::now() < deadline;) {
+    if (pid != 0 && kill(pid, 0) != 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
 void Job::finish(int exit_code) {
   std::fflush(nullptr);
-  if (!impl_->whole || (impl_->memory && impl_->memory->abort().raised())) _exit(exit_code);
+  if (!impl_->whole || (impl_->memory && impl_->memory->abort().raised())) {
+    impl_->let_rank_0_go_first();
+    _exit(exit_code);
+  }
   const Guard guard(impl_->options.finish, exit_code, "");
   MPI_Finalize();
   std::exit(exit_code);

@@ -20,6 +20,7 @@ struct Job::Impl {
   // A rank always reaches itself through its own memory.
   bool share_memory(int a, int b) const { return a == b || (options.transport != Transport::mpi && same_host(a, b)); }
   bool all_share_memory() const;
+  void let_rank_0_go_first() const;
   std::string name(int rank) const;  // "rank 2 (host a, pid 71)"
 };
 

@@ -46,7 +46,10 @@ Status MpiExecutor::Impl::wait_until_ready(int world, TimePoint deadline) const 
 void MpiExecutor::Impl::shutdown() {
   if (!worker.joinable()) return;
   const Status end = runtime.abort().raised() ? Status(runtime.abort().error()) : pipeline.finish();
-  if (end.ok()) return worker.join();
+  if (end.ok()) {
+    worker.join();
+    return runtime.leave();
+  }
   runtime.abort().raise(ErrorCode::lost, end.error().message);
   worker.detach();
 }
@@ -70,6 +73,7 @@ MpiExecutor::~MpiExecutor() { impl_->shutdown(); }
 int MpiExecutor::depth() const { return impl_->pipeline.depth(); }
 Status MpiExecutor::submit(const StepPlan& plan) { return impl_->pipeline.submit(plan); }
 Result<StepResult> MpiExecutor::next(TimePoint deadline) { return impl_->pipeline.next(deadline); }
+Status MpiExecutor::health() const { return impl_->runtime.abort().raised() ? Status(impl_->runtime.abort().error()) : Status(); }
 void MpiExecutor::shutdown() { impl_->shutdown(); }
 const ModelStage& MpiExecutor::stage() const { return *impl_->runtime.stage(); }
 

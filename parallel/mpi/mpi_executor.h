@@ -24,6 +24,7 @@ class MpiExecutor final : public Executor {
   int depth() const override;
   Status submit(const StepPlan& plan) override;
   Result<StepResult> next(TimePoint deadline) override;  // lost: "rank 2 (host a, pid 71) died: ...", within a second
+  Status health() const override;
 
   void shutdown();                  // a goodbye plan: every rank leaves its loop. Call after the last next(); not needed after lost
   const ModelStage& stage() const;  // rank 0's, for reports

@@ -27,7 +27,13 @@ RankRuntime::RankRuntime(const Job::Impl& job, const Topology& topology, const E
   watch_ = std::make_unique<Watch>(std::move(watch));
 }
 
-RankRuntime::~RankRuntime() { job_.memory->pulse(job_.rank).state = RankState::leaving; }
+RankRuntime::~RankRuntime() { leave(); }
+
+void RankRuntime::leave() {
+  job_.memory->pulse(job_.rank).state = RankState::leaving;
+  watch_.reset();
+  pump_.reset();
+}
 
 bool RankRuntime::crowded_on(int leader) const {
   const auto here = std::count_if(job_.places.begin(), job_.places.end(), [leader](const RankPlace& p) { return p.leader == leader; });

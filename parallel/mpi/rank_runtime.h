@@ -14,7 +14,10 @@ class RankRuntime {
  public:
   // `grace`: Watch::Options::grace.
   RankRuntime(const Job::Impl& job, const Topology& topology, const ExecutorOptions& options, Duration grace);
-  ~RankRuntime();  // tells the peers that this rank leaves
+  ~RankRuntime();
+
+  // Tells the peers that this rank leaves, and ends the threads: from here on MPI is the caller's, and no link may be used.
+  void leave();
 
   RankLinks links();
   ChannelMaker channels(Duration spin);  // of this rank, or of the controller beside it

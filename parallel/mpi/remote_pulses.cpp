@@ -73,7 +73,8 @@ void RemotePulses::send(Peer& peer) {
   peer.sending = std::make_shared<Operation>();
   peer.sending->buffer.resize(sizeof beat);
   std::memcpy(peer.sending->buffer.data(), &beat, sizeof beat);
-  peer.sending->transfers.push_back({Transfer::send, peer.rank, kPulseTag, 0, sizeof beat});
+  // The end of the job must have left this process before it ends too.
+  peer.sending->transfers.push_back({ended ? Transfer::handshake : Transfer::send, peer.rank, kPulseTag, 0, sizeof beat});
   pump_.post(peer.sending);
 }
 
