@@ -1,0 +1,31 @@
+// shardline serve MODEL: takes the port, loads, answers.
+#include "launcher/boot.h"
+#include "launcher/build_info.h"
+#include "launcher/commands/commands.h"
+#include "launcher/report.h"
+
+namespace shardline::launcher {
+namespace {
+
+constexpr int kSequences = 64;
+
+}  // namespace
+
+int run_serve(const Options& options, parallel::Job* job) {
+  Result<Listener> listener = is_controller(job) ? Listener::bind(options.serve.host, options.serve.port) : Error{};
+  auto machine = boot(options.model, job, kSequences, listener || !is_controller(job) ? Status() : listener.error());
+  if (!machine) return fail(machine.error());
+
+  ServeOptions serving = options.serve;
+  scheduler::Limits limits = machine->limits;
+  limits.max_queue = serving.limits.max_queue;
+  limits.prefix_cache = serving.limits.prefix_cache;
+  limits.policy = serving.limits.policy;
+  serving.limits = limits;
+  const ServeInfo info{
+      build_info().version,   build_info().commit,    machine->kernels, options.model.compute == Compute::f32 ? "f32" : "fast",
+      machine->topology.tp(), machine->topology.pp(), machine->table};
+  return serve(std::move(*listener), *machine->executor, *machine->model.file, machine->tokenizer(), machine->chat(), serving, info);
+}
+
+}  // namespace shardline::launcher
