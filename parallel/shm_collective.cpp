@@ -12,7 +12,9 @@ namespace shardline::parallel {
 namespace {
 
 constexpr std::size_t kLine = 16;  // floats of a cache line: where slices and pieces are cut
-constexpr std::size_t kTwoShotBytes = 64 * 1024;
+
+// Bytes less to read that pay for the second wait of a two-shot exchange: a cache line's way between spinning ranks, or two wake-ups.
+constexpr double kGainSpinning = 1024, kGainSleeping = 256 * 1024;
 
 std::size_t round_up(std::size_t n) { return (n + kLine - 1) / kLine * kLine; }
 
@@ -57,11 +59,13 @@ float* ShmCollective::begin_exchange() {
 
 void ShmCollective::publish() { published_[group_.rank].publish(exchange_, how_.shared); }
 
-// One-shot reads every peer's roots whole; two-shot reads a slice of them and a slice of every peer's totals, and waits once more.
-// Between two ranks both read the same amount.
-bool ShmCollective::choose_two_shot(std::size_t bytes) const {
+// Of N ranks with P roots in all, one reads (N-1)/N P columns of its peers in a one-shot exchange, and in a two-shot one an N-th of that
+// and (N-1)/N columns of totals. The same choice on every rank.
+bool ShmCollective::choose_two_shot(std::size_t roots, std::size_t bytes) const {
   if (choice_ != Exchange::automatic) return choice_ == Exchange::two_shot;
-  return group_.size > 2 && bytes >= kTwoShotBytes;
+  const double others = 1.0 - 1.0 / group_.size;
+  const double gain = others * (others * static_cast<double>(roots) - 1) * static_cast<double>(bytes);
+  return gain >= (how_.spin > Duration::zero() ? kGainSpinning : kGainSleeping);
 }
 
 void ShmCollective::sum(const ReductionTree& tree, std::span<const float> roots, std::span<float> total) {
@@ -70,7 +74,7 @@ void ShmCollective::sum(const ReductionTree& tree, std::span<const float> roots,
   CHECK(tree.ranks() == group_.size && roots.size() == tree.roots(group_.rank).size() * total.size() && most * kLine <= slot_floats_,
         "{} roots of {} columns on rank {} of {}", roots.size(), total.size(), group_.rank, tree.ranks());
   const std::size_t columns = slot_floats_ / most / kLine * kLine;
-  const bool two_shot = choose_two_shot(total.size_bytes());
+  const bool two_shot = choose_two_shot(tree.finish_merges().size(), std::min(columns, total.size()) * sizeof(float));
   for (std::size_t at = 0; at < total.size(); at += columns)
     sum_piece(tree, {roots.data() + at, total.size(), std::min(columns, total.size() - at), total.data() + at}, two_shot);
 }

@@ -13,7 +13,7 @@ namespace shardline::parallel {
 
 class ShmCollective final : public Collective {
  public:
-  static constexpr std::size_t kSlotFloats = 32 * 1024;  // larger payloads go in pieces, which stay in the second-level cache
+  static constexpr std::size_t kSlotFloats = 64 * 1024;  // larger payloads go in pieces, which stay in the second-level cache
   static constexpr std::size_t bytes(int size, std::size_t slot_floats = kSlotFloats) {
     return static_cast<std::size_t>(size) * (sizeof(Signal) + 2 * slot_floats * sizeof(float));
   }
@@ -39,7 +39,7 @@ class ShmCollective final : public Collective {
     float* total;  // (n)
   };
   void sum_piece(const ReductionTree& tree, const Piece& piece, bool two_shot);
-  bool choose_two_shot(std::size_t bytes) const;
+  bool choose_two_shot(std::size_t roots, std::size_t bytes) const;
 
   float* begin_exchange();  // the slot to fill
   void publish();
