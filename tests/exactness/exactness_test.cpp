@@ -149,7 +149,7 @@ std::vector<const KernelTable*> tables_here() {
   return out;
 }
 
-INSTANTIATE_TEST_SUITE_P(Tables, ExactnessTest, testing::ValuesIn(tables_here()), [](const auto& info) { return std::string(info.param->name); });
+INSTANTIATE_TEST_SUITE_P(Tables, ExactnessTest, testing::ValuesIn(tables_here()), [](const auto& table) { return std::string(table.param->name); });
 
 }  // namespace
 }  // namespace shardline
