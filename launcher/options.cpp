@@ -19,10 +19,9 @@ constexpr const char* kMore = "More options";
 class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter() {
-    column_width(38);
-    label("INT", "N");
-    label("UINT", "N");
-    label("FLOAT", "X");
+    column_width(42);
+    label("Positionals", "Arguments");
+    label("SUBCOMMAND", "COMMAND");
   }
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
     if (mode != CLI::AppFormatMode::Sub) all_ = mode == CLI::AppFormatMode::All;
@@ -30,6 +29,17 @@ class HelpFormatter : public CLI::Formatter {
   }
   std::string make_group(std::string group, bool positional, std::vector<const CLI::Option*> options) const override {
     return group == kMore && !all_ ? "" : CLI::Formatter::make_group(std::move(group), positional, std::move(options));
+  }
+
+  // What an option takes and what it is by default; ranges and exclusions are told when they are broken.
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";
+    std::string kind = option->get_option_text();
+    if (kind.empty()) {
+      const std::string type = option->get_type_name().substr(0, option->get_type_name().find(':'));
+      kind = type == "INT" || type == "UINT" ? "N" : type == "FLOAT" ? "X" : type;
+    }
+    return option->get_default_str().empty() ? " " + kind : fmt::format(" {}={}", kind, option->get_default_str());
   }
 
  private:
@@ -116,7 +126,8 @@ void add_generate(CLI::App& app, Options& o) {
   add_json(app, o);
   auto* prompt = app.add_option("--prompt,-p", g.prompt, "text to continue (standard input; on a terminal: a chat)");
   app.add_option("--prompt-ids", g.prompt_ids, "token ids to continue, as 1,2,3")->delimiter(',')->excludes(prompt)->option_text("N,N,...");
-  app.add_flag("--chat,!--raw", g.chat, "the prompt is a message (--chat) or plain text (--raw)");
+  app.add_flag_function(
+      "--chat,!--raw", [&g](std::int64_t yes) { g.chat = yes > 0; }, "the prompt is a message (--chat) or plain text (--raw)");
   app.add_option("--max-tokens,-n", g.max_tokens, "tokens to generate")->check(CLI::Range(1, 1 << 24))->capture_default_str();
   app.add_option("--temperature", g.sampling.temperature, "0: always the likeliest token")
       ->check(CLI::Range(0.0, 100.0))

@@ -70,10 +70,8 @@ Result<Inspection> inspect(const ModelOptions& options) {
 
 std::string rope_text(const RopeConfig& rope) {
   constexpr const char* kNames[] = {"plain", "linear", "llama3", "yarn"};
-  std::string text = fmt::format("theta {:g}, {}", rope.theta, kNames[static_cast<int>(rope.scaling)]);
-  if (rope.scaling != RopeScaling::none) text += fmt::format(" x {:g}", rope.factor);
-  if (rope.original_context) text += fmt::format(" from {}", rope.original_context);
-  return text;
+  const std::string text = fmt::format("theta {:g}, {}", rope.theta, kNames[static_cast<int>(rope.scaling)]);
+  return rope.scaling == RopeScaling::none ? text : fmt::format("{} x {:g} from {} tokens", text, rope.factor, rope.original_context);
 }
 
 void print_model(const Inspection& i) {
