@@ -255,6 +255,7 @@ void Session::gone(std::string_view why) {
 void Session::close() {
   if (phase_ == Phase::closed) return;
   phase_ = Phase::closed;
+  on_gone_ = nullptr;
   hold_body(0);
   boost::system::error_code ec;
   socket_.close(ec);
