@@ -85,7 +85,7 @@ class Style(unittest.TestCase):
                    and not re.search(r"^#pragma once$", p.read_text(), re.M)])
 
     def test_no_unfinished_work(self):
-        marks = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X+", r"\bHA" + r"CK\b", "not " + "implemented", "place" + "holder"]))
+        marks = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\bXX" + r"X\b", r"\bHA" + r"CK\b", "not " + "implemented", "place" + "holder"]))
         self.none([f"{name(p)}:{number}: {line.strip()}" for p in files(".h", ".cpp", ".py", ".txt", ".sh", ".cu")
                    for number, line in enumerate(p.read_text().splitlines(), 1) if marks.search(line)])
 
@@ -95,10 +95,10 @@ class Style(unittest.TestCase):
                    if (macro := re.match(r"#define\s+(\w+)", line)) and macro[1] != "CHECK" and macro[1] != "PCRE2_CODE_UNIT_WIDTH"])
 
     def test_every_test_is_registered(self):
-        cmake = (ROOT / "tests/CMakeLists.txt").read_text()
+        cmake = "".join(path.read_text() for path in files(".txt", folders=("tests",)))
         folders = re.findall(r"^add_test_folder\((\S+)", cmake, re.M)
         self.none([name(p) for p in files(".cpp", folders=("tests",)) if p.name.endswith("_test.cpp")
-                   and not any(name(p).startswith(f"tests/{folder}/") for folder in folders)])
+                   and p.name not in cmake and not any(name(p).startswith(f"tests/{folder}/") for folder in folders)])
         self.none([name(p) for p in files(".py", folders=("tests",)) if p.name.endswith("_test.py") and p.name not in cmake])
 
     def test_readme_names_the_two_commands(self):
