@@ -54,7 +54,7 @@ Schedule draw_schedule(std::uint64_t seed, int max_tp, int max_pp, int needed_bl
   constexpr int kRows[] = {16, 17, 33, 50, 100, 128, 200, 512};
   s.max_rows = kRows[draw(0, 7)];
   s.max_sequences = draw(2, 16);
-  s.blocks = needed_blocks + (draw(0, 2) ? draw(0, needed_blocks / 3) : 8 * needed_blocks);  // tight pools preempt
+  s.blocks = needed_blocks + (draw(0, 2) ? draw(0, 2) : 8 * needed_blocks);  // tight pools preempt
   s.depth = draw(1, s.pp);
   s.prefix_cache = draw(0, 3) > 0;
   s.order_seed = seed + 1;
