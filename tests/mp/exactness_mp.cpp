@@ -39,6 +39,7 @@ Arguments parse(int argc, char** argv) {
     if (name == "--kernels") a.kernels = value;
     if (name == "--transport") a.transport = value;
   }
+  if (const char* fewer = std::getenv("SHARDLINE_SCHEDULES")) a.schedules = std::atoi(fewer);
   return a;
 }
 
