@@ -1,4 +1,5 @@
 // One rank of a small job with a fake model: mpirun -np N job_mp TRANSPORT TP PP ACTION VICTIM
+//   TRANSPORT shm | mpi | auto
 //   ACTION  none | kill | exit | stop | pause: what happens to rank VICTIM in plan 20   idle-kill | idle-stop: between two plans
 //           load | load-kill: in its factory                                            hello | model | kernels | absent: at wire-up
 // Rank 0 prints what came of it, one fact per line; the exit status is 70 after a loss, 78 after a disagreement, 69 after an absence.
@@ -155,5 +156,6 @@ int main(int argc, char** argv) {
   using namespace shardline::parallel;
   if (argc != 6) return 2;
   const std::string transport = argv[1];
-  return run({transport == "mpi" ? Transport::mpi : Transport::shm, std::stoi(argv[2]), std::stoi(argv[3]), argv[4], std::stoi(argv[5])});
+  const Transport chosen = transport == "mpi" ? Transport::mpi : transport == "shm" ? Transport::shm : Transport::automatic;
+  return run({chosen, std::stoi(argv[2]), std::stoi(argv[3]), argv[4], std::stoi(argv[5])});
 }
