@@ -6,6 +6,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <cstdlib>
 #include <ctime>
 
 #include "engine/text/utf8.h"
@@ -19,7 +20,8 @@ std::size_t count_characters(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-float told(float logprob) { return std::max(logprob, -9999.f); }  // JSON knows no infinity
+// JSON knows no infinity; and the shortest decimal of a float is shorter than that of the same double.
+double told(float logprob) { return std::strtod(fmt::format("{}", std::max(logprob, -9999.f)).c_str(), nullptr); }
 
 json::value finish_name(scheduler::Finish finish) {
   if (finish == scheduler::Finish::none) return nullptr;
