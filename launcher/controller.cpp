@@ -44,8 +44,7 @@ struct Live {
   int prompt_tokens = 0, cached_tokens = 0;
   std::recursive_mutex mutex;
   Sink sink;
-  bool closed = false;  // the sink hears nothing more
-  int open = 0;         // choices not done
+  int open = 0;  // choices whose end the sink has not heard
   std::vector<Choice> choices;
 };
 using LivePtr = std::shared_ptr<Live>;
@@ -97,7 +96,9 @@ struct Controller::Impl {
   void fail(const Error& error);
 
   void time_token(Live& live, Choice& choice, const TokenEvent& event, TimePoint now);
-  void finish_choice(Live& live, Choice& choice, Finish finish, TimePoint now);
+  // The end of a choice, before and after its sink hears of it. Under live.mutex.
+  void count_end(const Live& live, Choice& choice, Finish finish, TimePoint now) const;
+  void close_choice(Live& live, TimePoint now);
   void end_all(const Error& error);
 
   Executor& executor;
@@ -177,7 +178,7 @@ void Controller::Impl::deliver(Live& live, TokenEvent& event, TimePoint now) {
   const std::lock_guard lock(live.mutex);
   Choice& choice = live.choices[static_cast<std::size_t>(event.choice)];
   if (event.finish != Finish::none) slots.left(event.sample.slot);
-  if (live.closed || choice.done) return;
+  if (choice.done) return;
   GenerateEvent out{.choice = event.choice, .finish = event.finish, .cached_tokens = event.cached_tokens};
   live.cached_tokens = event.cached_tokens;
   if (event.has_token) {
@@ -202,9 +203,9 @@ void Controller::Impl::deliver(Live& live, TokenEvent& event, TimePoint now) {
   const bool ends = out.finish != Finish::none;
   if (!ends && choice.decoder && out.text.empty()) return;
   out.tokens = std::exchange(choice.held, {});
-  const Finish finish = out.finish;
+  if (ends) count_end(live, choice, out.finish, now);
   live.sink(std::move(out));
-  if (ends && !live.closed) finish_choice(live, choice, finish, now);
+  if (ends) close_choice(live, now);
 }
 
 void Controller::Impl::time_token(Live& live, Choice& choice, const TokenEvent& event, TimePoint now) {
@@ -218,21 +219,21 @@ void Controller::Impl::time_token(Live& live, Choice& choice, const TokenEvent& 
   choice.last = now;
 }
 
-// Under live.mutex.
-void Controller::Impl::finish_choice(Live& live, Choice& choice, Finish finish, TimePoint now) {
+void Controller::Impl::count_end(const Live& live, Choice& choice, Finish finish, TimePoint now) const {
   choice.done = true;
-  if (options.metrics) {
-    Metrics::Finished f{.finish = finish, .prompt_tokens = live.prompt_tokens, .generated_tokens = choice.tokens};
-    f.total = seconds(now - live.arrival);
-    if (choice.tokens > 0) {
-      f.queue = seconds(choice.scheduled - live.arrival);
-      f.prefill = seconds(choice.first - choice.scheduled);
-      f.decode = seconds(choice.last - choice.first);
-    }
-    options.metrics->finished(f);
+  if (!options.metrics) return;
+  Metrics::Finished f{.finish = finish, .prompt_tokens = live.prompt_tokens, .generated_tokens = choice.tokens};
+  f.total = seconds(now - live.arrival);
+  if (choice.tokens > 0) {
+    f.queue = seconds(choice.scheduled - live.arrival);
+    f.prefill = seconds(choice.first - choice.scheduled);
+    f.decode = seconds(choice.last - choice.first);
   }
+  options.metrics->finished(f);
+}
+
+void Controller::Impl::close_choice(Live& live, TimePoint now) {
   if (--live.open > 0) return;
-  live.closed = true;
   const std::lock_guard lock(mutex);
   lives.erase(live.id);
   finishes.push_back(now);
@@ -250,10 +251,12 @@ void Controller::Impl::end_all(const Error& error) {
   }
   for (const auto& [id, live] : left) {
     const std::lock_guard lock(live->mutex);
-    for (std::size_t i = 0; i < live->choices.size() && !live->closed; ++i) {
+    const TimePoint now = Clock::now();
+    for (std::size_t i = 0; i < live->choices.size(); ++i) {
       if (live->choices[i].done) continue;
+      count_end(*live, live->choices[i], Finish::error, now);
       live->sink({.choice = static_cast<int>(i), .finish = Finish::error, .error = error.message, .error_code = error.code});
-      if (!live->closed) finish_choice(*live, live->choices[i], Finish::error, Clock::now());
+      close_choice(*live, now);
     }
   }
   quiet.notify_all();
@@ -261,7 +264,8 @@ void Controller::Impl::end_all(const Error& error) {
 
 void Controller::Impl::fail(const Error& error) {
   std::string message = error.message;
-  if (error.code == ErrorCode::timeout) message = fmt::format("no step came back within {:.0f} s: {}", seconds(options.step_deadline), message);
+  if (error.code == ErrorCode::timeout)
+    message = fmt::format("no step came back within {:.0f} s: {}", seconds(options.step_deadline), message);
   {
     const std::lock_guard lock(mutex);
     failure = message;
@@ -331,8 +335,12 @@ void Controller::cancel(std::uint64_t id) {
     impl_->scheduler.cancel(id);
   }
   const std::lock_guard lock(live->mutex);
-  for (Choice& choice : live->choices)
-    if (!choice.done) impl_->finish_choice(*live, choice, Finish::cancelled, Clock::now());
+  const TimePoint now = Clock::now();
+  for (Choice& choice : live->choices) {
+    if (choice.done) continue;
+    impl_->count_end(*live, choice, Finish::cancelled, now);
+    impl_->close_choice(*live, now);
+  }
 }
 
 void Controller::drain(Duration at_most) {

@@ -18,25 +18,25 @@ class Metrics;
 
 struct GenerateRequest {
   std::vector<TokenId> prompt;
-  Sampling sampling;                 // seed must be set
+  Sampling sampling;  // seed must be set
   int n = 1;
   int max_tokens = 16;
   bool ignore_eos = false;
-  std::vector<std::string> stop;     // stop strings; the text ends before the one that is complete first
+  std::vector<std::string> stop;  // stop strings; the text ends before the one that is complete first
   int priority = 0;
-  bool text = true;                  // decode to text (needs a tokenizer)
+  bool text = true;  // decode to text (needs a tokenizer)
 };
 
 // What a sink hears, choice by choice, in order. Text is complete UTF-8 and never holds a stop string or its beginning.
 struct GenerateEvent {
   int choice = 0;
-  std::vector<SampleResult> tokens{};   // tokens that this piece of text accounts for (empty while text is held back)
+  std::vector<SampleResult> tokens{};  // tokens that this piece of text accounts for (empty while text is held back)
   std::string text{};
   scheduler::Finish finish = scheduler::Finish::none;
-  std::string stop_reason{};            // the stop string that ended the choice
+  std::string stop_reason{};  // the stop string that ended the choice
   int cached_tokens = 0;
-  std::string error{};                  // where finish is error
-  ErrorCode error_code{};               // internal: a logit was not finite; lost; unavailable: shut down
+  std::string error{};                         // where finish is error
+  ErrorCode error_code = ErrorCode::internal;  // internal: a logit was not finite; lost; unavailable: shut down
 };
 using Sink = std::function<void(GenerateEvent)>;  // never called twice at once; must not block
 
@@ -59,12 +59,12 @@ class Controller {
   Result<std::uint64_t> submit(GenerateRequest request, Sink sink);
   void cancel(std::uint64_t id);  // any thread; the sink hears nothing more
 
-  void drain(Duration at_most);   // refuses new requests, waits for the running ones, then ends the rest with an error event
-  bool ready() const;             // the executor works and no drain began
-  std::string failure() const;    // why not ready; empty while well
+  void drain(Duration at_most);  // refuses new requests, waits for the running ones, then ends the rest with an error event
+  bool ready() const;            // the executor works and no drain began
+  std::string failure() const;   // why not ready; empty while well
   void on_failure(std::function<void(std::string)> handler);  // called once, after every open sink heard its error
   scheduler::Stats stats() const;
-  int retry_after() const;        // seconds until the queue should have drained, from the rate of late; 1 to 60
+  int retry_after() const;  // seconds until the queue should have drained, from the rate of late; 1 to 60
 
  private:
   struct Impl;

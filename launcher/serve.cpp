@@ -57,12 +57,13 @@ class Interrupts {
 
  private:
   const int event_ = eventfd(0, EFD_CLOEXEC);
-  struct sigaction before_[2] {};
+  struct sigaction before_[2]{};
 };
 
 api::ServedModel served_model(const ModelFile& model, const Tokenizer* tokenizer, const ChatTemplate* chat, const ServeOptions& options) {
   const ModelConfig& config = model.config();
-  api::ServedModel served{.name = options.served_model_name, .vocab = config.vocab, .tokenizer = tokenizer, .chat = tokenizer ? chat : nullptr};
+  api::ServedModel served{
+      .name = options.served_model_name, .vocab = config.vocab, .tokenizer = tokenizer, .chat = tokenizer ? chat : nullptr};
   if (served.name.empty()) served.name = config.name.empty() ? config.architecture : config.name;
   const int context = options.limits.context > 0 ? options.limits.context : config.context;
   served.context = static_cast<int>(std::min<std::int64_t>(context, std::int64_t{options.limits.blocks} * kBlockTokens));
@@ -123,7 +124,8 @@ int serve(Listener listener, Executor& executor, const ModelFile& model, const T
       interrupts.wake();
     });
     const api::Api api(controller, metrics, served, info);
-    server.handle([&api](http::Request request, const std::shared_ptr<http::Responder>& responder) { api.handle(std::move(request), responder); });
+    server.handle(
+        [&api](http::Request request, const std::shared_ptr<http::Responder>& responder) { api.handle(std::move(request), responder); });
     say_ready(listener, served, info);
     interrupts.wait();
     if (!failed) {

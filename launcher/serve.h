@@ -28,10 +28,10 @@ struct ServeOptions {
 
 // What the server says of itself, in /version and in the log.
 struct ServeInfo {
-  std::string version;   // "0.1.0"
-  std::string build;     // commit
-  std::string kernels;   // the table that runs
-  std::string compute;   // "fast" or "f32"
+  std::string version;  // "0.1.0"
+  std::string build;    // commit
+  std::string kernels;  // the table that runs
+  std::string compute;  // "fast" or "f32"
   int tp = 1, pp = 1;
   std::string topology;  // table of ranks for people; empty: not logged
 };

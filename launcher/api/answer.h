@@ -20,7 +20,7 @@ struct Piece {
   std::vector<SampleResult> tokens{};
   scheduler::Finish finish = scheduler::Finish::none;
   std::string stop_reason{};
-  std::size_t offset = 0;  // characters of the choice's tokens before these
+  std::size_t offset = 0;                        // characters of the choice's tokens before these
   const std::vector<TokenId>* prompt = nullptr;  // set where the prompt's ids are to be told
 };
 

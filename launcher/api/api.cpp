@@ -44,9 +44,15 @@ std::optional<ApiError> read_body(const http::Request& request, json::value& out
 }  // namespace
 
 const Api::Entry Api::kRoutes[] = {
-    {"/v1/chat/completions", true, &Api::chat}, {"/v1/completions", true, &Api::completions}, {"/v1/models", false, &Api::models},
-    {"/tokenize", true, &Api::tokenize},        {"/detokenize", true, &Api::detokenize},      {"/health", false, &Api::health},
-    {"/livez", false, &Api::live},              {"/readyz", false, &Api::ready},              {"/version", false, &Api::version},
+    {"/v1/chat/completions", true, &Api::chat},
+    {"/v1/completions", true, &Api::completions},
+    {"/v1/models", false, &Api::models},
+    {"/tokenize", true, &Api::tokenize},
+    {"/detokenize", true, &Api::detokenize},
+    {"/health", false, &Api::health},
+    {"/livez", false, &Api::live},
+    {"/readyz", false, &Api::ready},
+    {"/version", false, &Api::version},
     {"/metrics", false, &Api::metrics},
 };
 
@@ -99,7 +105,9 @@ void Api::tokenize(const http::Request& request, const ResponderPtr& responder) 
   const std::vector<ChatMessage> messages = chat ? parse_messages(body.get_object(), fault) : std::vector<ChatMessage>();
   std::vector<TokenId> ids;
   constexpr int kAnyLength = 1 << 24;
-  if (!fault) fault = chat ? encode_chat(messages, generation, special, model_, kAnyLength, ids) : encode_text(text, special, model_, kAnyLength, ids);
+  if (!fault)
+    fault =
+        chat ? encode_chat(messages, generation, special, model_, kAnyLength, ids) : encode_text(text, special, model_, kAnyLength, ids);
   if (fault) return refuse(responder, *fault);
   json::object out{{"count", ids.size()}, {"max_model_len", model_.context}, {"tokens", json::array(ids.begin(), ids.end())}};
   out["token_strs"] = nullptr;
@@ -127,7 +135,7 @@ void Api::detokenize(const http::Request& request, const ResponderPtr& responder
 }
 
 void Api::models(const http::Request& request, const ResponderPtr& responder) const {
-  json::object one{{"id", model_.name},      {"object", "model"}, {"created", created_},
+  json::object one{{"id", model_.name},       {"object", "model"},   {"created", created_},
                    {"owned_by", "shardline"}, {"root", model_.name}, {"parent", nullptr}};
   one["max_model_len"] = model_.context;
   if (request.path != "/v1/models") return answer(responder, one);

@@ -76,6 +76,7 @@ void Completion::on_event(std::size_t prompt, GenerateEvent event) {
   usage_.cached = std::accumulate(cached_.begin(), cached_.end(), 0);
   usage_.completion += static_cast<int>(event.tokens.size());
   Piece& choice = choices_[prompt * static_cast<std::size_t>(request_.generate.n) + static_cast<std::size_t>(event.choice)];
+  choice.finish = event.finish;
   const bool ends = event.finish != scheduler::Finish::none;
   if (request_.stream)
     stream(choice, event);
@@ -87,7 +88,6 @@ void Completion::on_event(std::size_t prompt, GenerateEvent event) {
 void Completion::collect(Piece& all, GenerateEvent& event) {
   all.text += event.text;
   if (request_.logprobs() || request_.return_token_ids) std::ranges::move(event.tokens, std::back_inserter(all.tokens));
-  all.finish = event.finish;
   all.stop_reason = std::move(event.stop_reason);
 }
 

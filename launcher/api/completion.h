@@ -42,11 +42,11 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::vector<std::uint64_t> ids_;  // in the controller
   std::vector<Piece> choices_;      // [prompt * n + choice]; what came so far, as much of it as the answer needs
   std::vector<bool> started_;
-  std::vector<int> cached_;         // [prompt]
+  std::vector<int> cached_;  // [prompt]
   Usage usage_;
   int finished_ = 0;
   bool begun_ = false, done_ = false;
-  double first_ = 0;                // seconds to the first piece
+  double first_ = 0;  // seconds to the first piece
 };
 
 }  // namespace shardline::launcher::api

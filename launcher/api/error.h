@@ -11,9 +11,9 @@ namespace shardline::launcher::api {
 struct ApiError {
   int status = 400;
   std::string message{};
-  std::string param{};     // the field at fault, as a path: "messages[0].role"; empty: none
-  std::string code{};      // empty: null
-  int retry_after = 0;     // seconds; 0: no such field
+  std::string param{};  // the field at fault, as a path: "messages[0].role"; empty: none
+  std::string code{};   // empty: null
+  int retry_after = 0;  // seconds; 0: no such field
 };
 
 std::string error_json(const ApiError& error);

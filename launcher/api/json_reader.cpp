@@ -66,9 +66,7 @@ class StrictHandler {
     return false;
   }
   bool count(json::error_code& ec) { return ++values_ <= kJsonValues || fail("too many values", ec); }
-  bool text(json::string_view s, json::error_code& ec) {
-    return s.find('\0') == json::string_view::npos || fail("a string holds NUL", ec);
-  }
+  bool text(json::string_view s, json::error_code& ec) { return s.find('\0') == json::string_view::npos || fail("a string holds NUL", ec); }
 
   std::size_t values_ = 0;
   std::string key_;  // of which parts have come

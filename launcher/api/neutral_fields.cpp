@@ -1,5 +1,6 @@
 #include "launcher/api/neutral_fields.h"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -74,9 +75,10 @@ void check_neutral(const json::object& body, int n, Fields& fields) {
   for (const auto& [field, values] : kNeutral) {
     const json::value* value = fields.find(field);
     if (!value) continue;
-    bool neutral = false;
-    for (const json::value& accepted : json::parse(values).as_array()) neutral |= same(*value, accepted);
-    if (!neutral) fields.refuse(field, "is not supported with this value", "unsupported_value");
+    const json::value accepted = json::parse(values);
+    const auto& list = accepted.get_array();
+    if (std::ranges::none_of(list, [&](const json::value& v) { return same(*value, v); }))
+      fields.refuse(field, "is not supported with this value", "unsupported_value");
   }
   if (const json::value* best_of = body.if_contains("best_of"); best_of && !best_of->is_null() && whole_number(*best_of) != n)
     fields.refuse("best_of", "is not supported but where it equals n", "unsupported_value");

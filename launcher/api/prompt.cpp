@@ -64,7 +64,8 @@ std::optional<ApiError> make_prompts(const CompletionRequest& request, const Ser
     const auto left = model.context - static_cast<std::int64_t>(g.prompt.size());
     if (left < 1) return too_long(field, model, fmt::format("the prompt alone has {}", g.prompt.size()));
     g.max_tokens = request.max_tokens.value_or(static_cast<int>(request.chat ? left : std::min<std::int64_t>(16, left)));
-    if (g.max_tokens > left) return too_long(field, model, fmt::format("the prompt has {} and {} are to follow", g.prompt.size(), g.max_tokens));
+    if (g.max_tokens > left)
+      return too_long(field, model, fmt::format("the prompt has {} and {} are to follow", g.prompt.size(), g.max_tokens));
   }
   return {};
 }

@@ -14,7 +14,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::int64_t kMostChoices = 128;   // n, and prompts times n
+constexpr std::int64_t kMostChoices = 128;  // n, and prompts times n
 constexpr std::int64_t kMostLogprobs = 20;
 constexpr std::size_t kMostStops = 16, kMostStopBytes = 4096;
 constexpr float kLowestTemperature = 1e-4f;  // below it the division by it says nothing any more: greedy
@@ -93,7 +93,8 @@ void read_prompts(Fields& fields, const ServedModel& model, CompletionRequest& o
   const json::array& list = value->get_array();
   if (list.empty()) return fields.refuse("prompt", "is an empty list");
   if (list[0].is_number()) return ids(*value);
-  if (list.size() > static_cast<std::size_t>(kMostChoices)) return fields.refuse("prompt", fmt::format("holds more than {} prompts", kMostChoices));
+  if (list.size() > static_cast<std::size_t>(kMostChoices))
+    return fields.refuse("prompt", fmt::format("holds more than {} prompts", kMostChoices));
   for (const json::value& item : list) {
     if (item.kind() != list[0].kind() || (!item.is_string() && !item.is_array()))
       return fields.refuse("prompt", "must be a string, a list of strings, or token ids");
@@ -118,7 +119,8 @@ std::string read_content(const json::value* content, Fields& fields, bool may_be
     const json::object* part = content->get_array()[i].if_object();
     const json::value* type = part ? part->if_contains("type") : nullptr;
     if (!type || !type->is_string()) return fields.refuse(where, "must be an object with a type"), std::string();
-    if (type->get_string() != "text") return fields.refuse(where + ".type", "must be text: this model reads nothing else", "unsupported_content"), std::string();
+    if (type->get_string() != "text")
+      return fields.refuse(where + ".type", "must be text: this model reads nothing else", "unsupported_content"), std::string();
     const json::value* part_text = part->if_contains("text");
     if (!part_text || !part_text->is_string()) return fields.refuse(where + ".text", "must be a string"), std::string();
     if (i > 0) text += '\n';
@@ -148,7 +150,8 @@ void check_model(const json::object& body, const ServedModel& model, std::option
   if (!name) return;
   if (!name->is_string()) return fields.refuse("model", "must be a string");
   if (name->get_string().empty() || name->get_string() == model.name || fault) return;
-  fault = ApiError{404, fmt::format("the model {} does not exist; {} is served", for_log(name->get_string()), model.name), "model", "model_not_found"};
+  fault = ApiError{404, fmt::format("the model {} does not exist; {} is served", for_log(name->get_string()), model.name), "model",
+                   "model_not_found"};
 }
 
 std::vector<ChatMessage> parse_messages(const json::object& body, std::optional<ApiError>& fault) {
@@ -176,16 +179,19 @@ std::optional<ApiError> parse_completion(const json::value& body, bool chat, con
   const json::object& object = body.get_object();
   std::optional<ApiError> fault;
   Fields fields(object, fault);
+  out = {};
   out.chat = chat;
   check_model(object, model, fault);
   if (chat && !model.chat)
-    fields.refuse("messages", model.tokenizer ? "cannot be read: the model has no chat template" : "cannot be read: the model has no tokenizer");
+    fields.refuse("messages",
+                  model.tokenizer ? "cannot be read: the model has no chat template" : "cannot be read: the model has no tokenizer");
   if (chat)
     out.messages = parse_messages(object, fault);
   else
     read_prompts(fields, model, out);
   for (const Prompt& prompt : out.prompts)
-    if (!model.tokenizer && std::holds_alternative<std::string>(prompt)) fields.refuse("prompt", "must be token ids: the model has no tokenizer");
+    if (!model.tokenizer && std::holds_alternative<std::string>(prompt))
+      fields.refuse("prompt", "must be token ids: the model has no tokenizer");
   out.add_special_tokens = fields.boolean("add_special_tokens", !chat);
   read_sampling(fields, out.generate.sampling);
   out.generate.n = static_cast<int>(fields.integer("n", 1, 1, kMostChoices));

@@ -33,8 +33,8 @@ struct CompletionRequest {
   GenerateRequest generate;           // all but prompt and max_tokens
   std::optional<int> max_tokens;      // none: 16 for a completion, what the context leaves for a chat
   bool stream = false;
-  bool include_usage = false;         // a last chunk with the usage
-  bool continuous_usage = false;      // the usage so far in every chunk
+  bool include_usage = false;     // a last chunk with the usage
+  bool continuous_usage = false;  // the usage so far in every chunk
   bool return_token_ids = false;
   bool logprobs() const { return generate.sampling.logprobs >= 0; }
   int choices() const { return static_cast<int>(chat ? 1 : prompts.size()) * generate.n; }

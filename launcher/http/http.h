@@ -17,7 +17,7 @@ struct Request {
   std::string query;  // behind the '?'; not decoded
   Fields fields;      // in the order of arrival
   std::string body;
-  std::string peer;   // address of the client
+  std::string peer;  // address of the client
 
   std::string_view field(std::string_view name) const;  // of the first such field, names compared without case; empty where absent
 };
@@ -34,11 +34,11 @@ struct Response {
 class Responder {
  public:
   virtual ~Responder() = default;
-  virtual void send(Response response) = 0;               // the whole answer
-  virtual void begin_events() = 0;                        // 200 and a stream of server-sent events (WHATWG HTML, section 9.2)
-  virtual void write_event(std::string_view data) = 0;    // data holds no line break
+  virtual void send(Response response) = 0;             // the whole answer
+  virtual void begin_events() = 0;                      // 200 and a stream of server-sent events (WHATWG HTML, section 9.2)
+  virtual void write_event(std::string_view data) = 0;  // data holds no line break
   virtual void end_events() = 0;
-  virtual void run(std::function<void()> work) = 0;       // on the thread that writes, so that many streams are formatted there
+  virtual void run(std::function<void()> work) = 0;  // on the thread that writes, so that many streams are formatted there
   // Called at most once, on that thread, when the client is gone before its answer is complete. `why` is for the log.
   virtual void on_gone(std::function<void(std::string_view why)> handler) = 0;
 };

@@ -120,10 +120,10 @@ struct RequestReader::Impl {
   State state = State::header;
   Fault fault;
   int chunks = 0;
-  std::function<void(std::uint64_t, beast::string_view, beast::error_code&)> count_chunk =
-      [this](std::uint64_t, beast::string_view, beast::error_code& ec) {
-        if (++chunks > limits.chunks) ec = error::body_limit;
-      };
+  std::function<void(std::uint64_t, beast::string_view, beast::error_code&)> count_chunk = [this](std::uint64_t, beast::string_view,
+                                                                                                  beast::error_code& ec) {
+    if (++chunks > limits.chunks) ec = error::body_limit;
+  };
   Parser parser;
 };
 
@@ -134,7 +134,8 @@ std::size_t RequestReader::Impl::feed_header(std::string_view bytes) {
   if (end == 0) return 0;
   beast::error_code ec;
   parser.put(boost::asio::buffer(bytes.data(), end), ec);
-  if (ec == error::bad_version && names_version(bytes.substr(0, bytes.find('\r')))) return fail({505, "HTTP/1.0 and 1.1 are spoken here"}), 0;
+  if (ec == error::bad_version && names_version(bytes.substr(0, bytes.find('\r'))))
+    return fail({505, "HTTP/1.0 and 1.1 are spoken here"}), 0;
   if (ec && ec != error::need_more) return fail(fault_of(ec)), 0;
   if (!parser.is_header_done()) return fail({400, "a broken header"}), 0;
   if (const Fault f = header_fault(parser, limits); f.status) return fail(f), 0;

@@ -31,11 +31,11 @@ class RequestReader {
   std::size_t feed(std::string_view bytes);
 
   State state() const;
-  std::size_t body_bytes() const;    // received so far
-  bool expects_continue() const;     // state body: the client waits for "100 Continue"
-  bool keep_alive() const;           // state done
-  bool chunks_allowed() const;       // state done: the client speaks HTTP/1.1
-  Request take();                    // state done; once
+  std::size_t body_bytes() const;  // received so far
+  bool expects_continue() const;   // state body: the client waits for "100 Continue"
+  bool keep_alive() const;         // state done
+  bool chunks_allowed() const;     // state done: the client speaks HTTP/1.1
+  Request take();                  // state done; once
 
   // State failed: what to answer before the connection is closed.
   int fault_status() const;

@@ -97,7 +97,8 @@ void Server::Impl::admit(tcp::socket socket, const tcp::endpoint& peer) {
   int& of_address = per_address[address];
   if (static_cast<int>(sessions.size()) >= options.connections || of_address >= options.connections_per_address) {
     if (of_address == 0) per_address.erase(address);
-    constexpr std::string_view kFull = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+    constexpr std::string_view kFull =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
     socket.write_some(boost::asio::buffer(kFull), ec);
     socket.shutdown(tcp::socket::shutdown_send, ec);
     return;
@@ -189,7 +190,8 @@ int Server::port() const { return impl_->bound.port(); }
 
 std::string Server::url() const {
   const auto address = impl_->bound.address();
-  return address.is_v6() ? fmt::format("http://[{}]:{}", address.to_string(), port()) : fmt::format("http://{}:{}", address.to_string(), port());
+  return address.is_v6() ? fmt::format("http://[{}]:{}", address.to_string(), port())
+                         : fmt::format("http://{}:{}", address.to_string(), port());
 }
 
 int Server::connections() const {

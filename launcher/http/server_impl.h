@@ -34,21 +34,21 @@ struct Server::Impl {
 
   const ServerOptions options;
   const FaultResponse fault;
-  std::string date;               // field of every answer, renewed each tick
-  std::size_t body_bytes = 0;     // of all requests in memory
+  std::string date;            // field of every answer, renewed each tick
+  std::size_t body_bytes = 0;  // of all requests in memory
   bool stopping = false;
   std::array<char, 64 * 1024> scratch;  // one read at a time
 
   boost::asio::io_context io{1};
   tcp::acceptor acceptor{io};
-  tcp::endpoint bound;            // fixed before the thread starts
+  tcp::endpoint bound;  // fixed before the thread starts
   boost::asio::steady_timer timer{io}, accept_pause{io};
   std::set<std::shared_ptr<Session>> sessions;
   std::map<std::string, int> per_address;
 
   std::mutex mutex;  // of what follows
   std::condition_variable emptied;
-  int open = 0;      // sessions.size()
+  int open = 0;  // sessions.size()
   std::shared_ptr<const Handler> handler;
 
   std::thread thread;

@@ -1,8 +1,8 @@
 #include "launcher/http/session.h"
 
+#include <fmt/format.h>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/write.hpp>
-#include <fmt/format.h>
 
 namespace shardline::launcher::http {
 namespace {
@@ -112,7 +112,7 @@ void Session::advance() {
       flush();
     }
   }
-  deadline_ = body_since_ + o.body + std::chrono::seconds(reader_.body_bytes() / o.body_rate);
+  deadline_ = body_since_ + o.body + std::chrono::milliseconds(reader_.body_bytes() * 1000 / o.body_rate);
 }
 
 void Session::hold_body(std::size_t bytes) {

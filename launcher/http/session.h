@@ -50,14 +50,14 @@ class Session : public std::enable_shared_from_this<Session> {
   tcp::socket socket_;
   const std::string peer_;
   Phase phase_ = Phase::idle;
-  TimePoint deadline_{};       // of the phase
+  TimePoint deadline_{};  // of the phase
   RequestReader reader_;
   std::string in_;             // received, not yet used
   std::string out_, writing_;  // to be written after what is being written
   std::size_t written_ = 0;    // of writing_
   bool reading_ = false, sending_ = false;
   bool keep_alive_ = true, chunked_ = true, head_only_ = false, streaming_ = false, continued_ = false;
-  std::size_t held_ = 0;       // body bytes counted in server_.body_bytes
+  std::size_t held_ = 0;  // body bytes counted in server_.body_bytes
   TimePoint body_since_{}, slow_since_{}, last_event_{};
   std::uint64_t serial_ = 0;       // of the request being answered
   std::uint64_t left_serial_ = 0;  // of the request whose client left

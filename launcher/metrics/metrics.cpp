@@ -31,7 +31,8 @@ Buckets one_two_five(int most) {
 }  // namespace
 
 struct Metrics::Impl {
-  Impl(const std::string& p, const std::string& model, int context) : prefix(p), labels{{"model_name", model}, {"engine", "0"}}, tokens(one_two_five(context)) {}
+  Impl(const std::string& p, const std::string& model, int context)
+      : prefix(p), labels{{"model_name", model}, {"engine", "0"}}, tokens(one_two_five(context)) {}
 
   prometheus::Gauge& gauge(const char* name, const char* help) {
     return prometheus::BuildGauge().Name(prefix + name).Help(help).Register(registry).Add(labels);
@@ -109,7 +110,11 @@ void Metrics::next_token(double seconds) {
 void Metrics::finished(const Finished& f) {
   using scheduler::Finish;
   Impl& m = *impl_;
-  (f.finish == Finish::stop ? m.stop : f.finish == Finish::length ? m.length : f.finish == Finish::cancelled ? m.abort : m.error).Increment();
+  (f.finish == Finish::stop        ? m.stop
+   : f.finish == Finish::length    ? m.length
+   : f.finish == Finish::cancelled ? m.abort
+                                   : m.error)
+      .Increment();
   m.total.Observe(f.total);
   m.request_prompt.Observe(f.prompt_tokens);
   m.request_generation.Observe(f.generated_tokens);

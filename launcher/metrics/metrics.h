@@ -15,17 +15,17 @@ class Metrics {
   ~Metrics();
 
   // Called by the step thread: each costs well under a microsecond.
-  void step(int rows);                       // a plan was sent
+  void step(int rows);  // a plan was sent
   void submitted(int n, int max_tokens);
   void first_token(double seconds, int prompt_tokens, int cached_tokens);  // since the request arrived
-  void next_token(double seconds);           // since the token before
+  void next_token(double seconds);                                         // since the token before
   struct Finished {
     scheduler::Finish finish = scheduler::Finish::none;
     int prompt_tokens = 0, generated_tokens = 0;
     double total = 0, queue = 0, prefill = 0, decode = 0;  // seconds; the last three count where there is a token
   };
   void finished(const Finished& f);
-  void refused();                            // the queue was full
+  void refused();  // the queue was full
 
   // The exposition format (text, version 0.0.4). Any thread.
   std::string text(const scheduler::Stats& stats);

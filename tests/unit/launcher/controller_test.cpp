@@ -43,9 +43,8 @@ class Heard {
   // The choices, when so many have ended.
   std::map<int, Choice> wait(int ended = 1) {
     std::unique_lock lock(mutex_);
-    const bool came = changed_.wait_for(lock, 10s, [&] {
-      return ended <= std::ranges::count_if(choices_, [](const auto& c) { return c.second.finish != Finish::none; });
-    });
+    const bool came = changed_.wait_for(
+        lock, 10s, [&] { return ended <= std::ranges::count_if(choices_, [](const auto& c) { return c.second.finish != Finish::none; }); });
     EXPECT_TRUE(came) << "no end within ten seconds";
     return choices_;
   }
@@ -255,8 +254,9 @@ TEST_F(ControllerTest, AFullQueueRefusesAndSaysWhenToComeBack) {
   EXPECT_GE(accepted, 4);
   EXPECT_LE(accepted, 6);
   EXPECT_GE(controller.retry_after(), 1);
-  EXPECT_NE(metrics.text(controller.stats()).find("admission_rejections_total{engine=\"0\",model_name=\"test\",reason=\"max_num_queued_reqs\"}"),
-            std::string::npos);
+  EXPECT_NE(
+      metrics.text(controller.stats()).find("admission_rejections_total{engine=\"0\",model_name=\"test\",reason=\"max_num_queued_reqs\"}"),
+      std::string::npos);
   executor.hold(false);
   controller.drain(10s);
 }

@@ -49,7 +49,8 @@ inline NextToken says(std::string text, int prompt_tokens) {
 
 class FakeExecutor final : public Executor {
  public:
-  explicit FakeExecutor(NextToken next = hashed_letter, int depth = 2, Duration step = {}) : next_(std::move(next)), depth_(depth), step_(step) {}
+  explicit FakeExecutor(NextToken next = hashed_letter, int depth = 2, Duration step = {})
+      : next_(std::move(next)), depth_(depth), step_(step) {}
 
   int depth() const override { return depth_; }
 

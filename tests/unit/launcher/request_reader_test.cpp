@@ -32,7 +32,9 @@ Outcome read(std::string_view bytes, std::size_t piece = 1 << 20, const ReaderLi
   return {reader.state()};
 }
 
-std::string post(std::string_view fields, std::string_view body) { return fmt::format("POST /p HTTP/1.1\r\nHost: a\r\n{}\r\n{}", fields, body); }
+std::string post(std::string_view fields, std::string_view body) {
+  return fmt::format("POST /p HTTP/1.1\r\nHost: a\r\n{}\r\n{}", fields, body);
+}
 
 TEST(RequestReader, ReadsRequestsHoweverTheyAreCut) {
   const std::string text = post("Content-Length: 5\r\nX-Field:  a b \r\n", "hello") + "GET /next";
@@ -101,13 +103,13 @@ TEST(RequestReader, RefusesBrokenFraming) {
       {505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n"},
       {505, "GET / HTTP/3.0\r\nHost: a\r\n\r\n"},
       {505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
-      {400, "GET / HTTP/1.1\r\n\r\n"},                          // no Host
+      {400, "GET / HTTP/1.1\r\n\r\n"},  // no Host
       {400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
-      {400, "GET / HTTP/1.1\nHost: a\n\n"},                     // bare LF
+      {400, "GET / HTTP/1.1\nHost: a\n\n"},  // bare LF
       {400, "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n"},
       {400, "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n"},
       {400, "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\tfolded\r\n\r\n"},
-      {400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"},              // space before the colon
+      {400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"},  // space before the colon
       {400, "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n"},
       {400, "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n"},
       {400, "GET / HTTP/1.1\r\nHost: a\r\n: nameless\r\n\r\n"},
