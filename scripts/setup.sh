@@ -60,7 +60,7 @@ configure_and_build() {
   shift
   log=$(mktemp)
   cmake -S "$root" -B "$folder" -G Ninja "$@" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die 70 "cmake failed"; }
-  ninja -C "$folder" -n ${targets[@]+"${targets[@]}"} | grep -q 'no work to do' || say "Building in $folder"
+  say "Building in $folder"
   if [[ -t 1 ]]; then
     ninja -C "$folder" ${targets[@]+"${targets[@]}"} || status=$?
   else
