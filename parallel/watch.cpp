@@ -77,7 +77,16 @@ void Watch::look_for_deaths(std::vector<Peer>& peers) const {
   for (Peer& peer : peers) {
     pollfd fd{peer.pidfd, POLLIN, 0};
     if (peer.pidfd < 0 || poll(&fd, 1, 0) <= 0) continue;
+    hear_last_words(peer);
     if (!peer.leaving()) options_.abort->raise(ErrorCode::lost, fmt::format("{} died: its process ended", peer.who->name));
+  }
+}
+
+// Why a rank ended may still be on its way through MPI when its process is already gone.
+void Watch::hear_last_words(const Peer& peer) const {
+  for (int i = 0; i < 25 && options_.exchange && !options_.abort->raised() && !peer.leaving(); ++i) {
+    options_.exchange();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }
 

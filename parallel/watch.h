@@ -36,6 +36,7 @@ class Watch {
   struct Peer;
   void run();
   void look_for_deaths(std::vector<Peer>& peers) const;
+  void hear_last_words(const Peer& peer) const;
   void look_for_silence(std::vector<Peer>& peers, Duration elapsed) const;
 
   Options options_;
