@@ -12,6 +12,7 @@
 #include "launcher/api/api.h"
 #include "launcher/controller.h"
 #include "launcher/http/server.h"
+#include "launcher/log.h"
 #include "launcher/metrics/metrics.h"
 
 namespace shardline::launcher {
@@ -111,6 +112,7 @@ std::string Listener::url() const { return impl_->server->url(); }
 
 int serve(Listener listener, Executor& executor, const ModelFile& model, const Tokenizer* tokenizer, const ChatTemplate* chat,
           const ServeOptions& options, const ServeInfo& info) {
+  const Log log;
   const Interrupts interrupts;
   const api::ServedModel served = served_model(model, tokenizer, chat, options);
   Metrics metrics(options.metrics_prefix, served.name, served.context);
