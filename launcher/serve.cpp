@@ -40,10 +40,13 @@ class Interrupts {
     action.sa_flags = SA_RESTART;
     sigaction(SIGINT, &action, &before_[0]);
     sigaction(SIGTERM, &action, &before_[1]);
+    action.sa_handler = SIG_IGN;  // a log whose reader went away is no reason to end
+    sigaction(SIGPIPE, &action, &before_[2]);
   }
   ~Interrupts() {
     sigaction(SIGINT, &before_[0], nullptr);
     sigaction(SIGTERM, &before_[1], nullptr);
+    sigaction(SIGPIPE, &before_[2], nullptr);
     ::close(event_);
   }
 
@@ -58,7 +61,7 @@ class Interrupts {
 
  private:
   const int event_ = eventfd(0, EFD_CLOEXEC);
-  struct sigaction before_[2]{};
+  struct sigaction before_[3]{};
 };
 
 api::ServedModel served_model(const ModelFile& model, const Tokenizer* tokenizer, const ChatTemplate* chat, const ServeOptions& options) {
@@ -137,7 +140,12 @@ int serve(Listener listener, Executor& executor, const ModelFile& model, const T
     }
     server.stop(kLastWords);  // before the controller, which handlers use
   }
-  spdlog::info(failed ? "ended: the engine failed" : "ended");
+  // A launcher that saw a rank die sends its signal before this process has noticed the death by itself.
+  if (const Status health = executor.health(); !failed && !health.ok()) {
+    spdlog::critical("the engine failed: {}", health.error().message);
+    failed = true;
+  }
+  spdlog::info("ended");
   return failed ? 70 : 0;
 }
 
