@@ -143,7 +143,7 @@ Result<Model> open_model(const std::string& path) {
   return model;
 }
 
-Result<Machine> boot(const ModelOptions& asked, parallel::Job* job, int sequences, Status so_far) {
+Result<Machine> boot(const ModelOptions& asked, parallel::Job* job, int sequences, const Status& so_far) {
   ModelOptions options = asked;
   if (options.max_num_seqs == 0) options.max_num_seqs = sequences;
   Result<Machine> machine = start(options, job, so_far ? open_model(options.path) : Result<Model>(so_far.error()));

@@ -48,6 +48,6 @@ inline bool is_controller(const parallel::Job* job) { return !job || job->rank()
 
 // `job` is null in one process. `sequences`: how many run at once where the options do not say. `so_far`: an error of the caller's on
 // this rank, which then stops every rank. Returns on the controller only: other ranks serve plans and end by job->finish().
-Result<Machine> boot(const ModelOptions& options, parallel::Job* job, int sequences, Status so_far = {});
+Result<Machine> boot(const ModelOptions& options, parallel::Job* job, int sequences, const Status& so_far = {});
 
 }  // namespace shardline::launcher

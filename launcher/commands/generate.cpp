@@ -73,7 +73,7 @@ class Generator {
     answer.prompt_tokens = static_cast<int>(request.prompt.size());
     std::mutex mutex;
     std::condition_variable ended;
-    const auto id = controller_.submit(std::move(request), [&](GenerateEvent event) {
+    const auto id = controller_.submit(std::move(request), [&](const GenerateEvent& event) {
       const std::scoped_lock lock(mutex);
       take(event, answer, show);
       if (answer.finish != scheduler::Finish::none) ended.notify_one();
