@@ -14,13 +14,15 @@ int run(const Options& options, parallel::Job* job) {
     case Command::perplexity: return run_perplexity(options, job);
     case Command::bench: return run_bench(options, job);
     case Command::inspect: return run_inspect(options);
+    case Command::synthesize: return run_synthesize(options);
     case Command::version: return run_version(options);
   }
   return 0;
 }
 
 bool needs_ranks(const Options& options) {
-  return options.command != Command::inspect && options.command != Command::version && !options.bench.machine;
+  using enum Command;
+  return options.command != inspect && options.command != synthesize && options.command != version && !options.bench.machine;
 }
 
 int run_program(int argc, char** argv) {

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "launcher/build_info.h"
+#include "launcher/commands/shape.h"
 #include "launcher/exit_status.h"
 #include "launcher/nearest.h"
 
@@ -167,6 +168,18 @@ void add_bench(CLI::App& app, Options& o) {
   app.add_option("--repeat", b.repeat, "measurements; the median counts")->check(CLI::Range(1, 1000))->capture_default_str();
 }
 
+void add_synthesize(CLI::App& app, Options& o) {
+  SynthesizeOptions& s = o.synthesize;
+  app.add_option("out", s.out, "the .gguf file to write")->required()->option_text(" ");
+  app.add_option("--shape", s.shape, "tiny, smollm2-135m or 1b, or layers=2,dim=256,ffn=512,heads=4,kv-heads=2,head-dim=64")
+      ->required()
+      ->check(CLI::Validator([](const std::string& text) { return parse_shape(text) ? "" : parse_shape(text).error().message; }, ""))
+      ->option_text("SHAPE");
+  app.add_option("--tokenizer", s.tokenizer, "a .gguf file whose tokenizer is copied")->required()->option_text("FILE");
+  app.add_option("--seed", s.seed, "of the random weights")->capture_default_str();
+  app.add_flag("--force", s.force, "overwrite the file");
+}
+
 struct Entry {
   Command command;
   const char* name;
@@ -179,6 +192,7 @@ constexpr Entry kCommands[] = {
     {Command::inspect, "inspect", "what a model is, and what memory its ranks need", add_inspect},
     {Command::perplexity, "perplexity", "how well the model predicts a text", add_perplexity},
     {Command::bench, "bench", "tokens per second, and the machine's limits", add_bench},
+    {Command::synthesize, "synthesize", "a model file of any shape with random weights, to measure", add_synthesize},
     {Command::version, "version", "version, build, and kernels that this CPU can run", add_json},
 };
 

@@ -12,7 +12,7 @@
 
 namespace shardline::launcher {
 
-enum class Command { serve, generate, inspect, perplexity, bench, version };
+enum class Command { serve, generate, inspect, perplexity, bench, synthesize, version };
 
 // Of every command that knows a model.
 struct ModelOptions {
@@ -49,6 +49,14 @@ struct BenchOptions {
   int repeat = 3;
 };
 
+struct SynthesizeOptions {
+  std::string out;        // a GGUF file to write
+  std::string shape;      // parse_shape() takes it
+  std::string tokenizer;  // a GGUF file whose tokenizer is copied
+  std::uint64_t seed = 1;
+  bool force = false;  // overwrite
+};
+
 struct Options {
   Command command = Command::version;
   bool json = false;
@@ -56,6 +64,7 @@ struct Options {
   ServeOptions serve;
   GenerateOptions generate;
   BenchOptions bench;
+  SynthesizeOptions synthesize;
   std::string text_file;     // perplexity
   bool all_tensors = false;  // inspect
 };

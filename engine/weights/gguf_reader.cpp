@@ -142,11 +142,13 @@ class GgufParser {
     if (error_) return value;
     if (value.type == GgufType::string) {
       for (std::uint64_t i = 0; i < value.count && !error_; ++i) take_string(file_.size());
+      value.bytes = at_ - value.offset;
       return value;
     }
     if (value.type == GgufType::boolean && std::any_of(value.data, value.data + value.count, [](std::byte b) { return b > std::byte{1}; }))
       fail("a boolean that is neither 0 nor 1");
-    at_ += value.count * least;
+    value.bytes = value.count * least;
+    at_ += value.bytes;
     return value;
   }
 
@@ -266,7 +268,7 @@ Scalar GgufValue::scalar(std::uint64_t i) const {
     case GgufType::boolean: return load<bool>(at);
     case GgufType::string: {
       Scalar text;
-      GgufValue{type, false, 1, at, 0}.each_string([&](std::string_view s) { text = s; });
+      GgufValue{type, false, 1, at, 0, 0}.each_string([&](std::string_view s) { text = s; });
       return text;
     }
     case GgufType::array: break;  // parse() refuses arrays of arrays

@@ -25,6 +25,7 @@ struct GgufValue {
   std::uint64_t count = 1;
   const std::byte* data = nullptr;
   std::size_t offset = 0;  // of data, in the file
+  std::size_t bytes = 0;   // of data
 
   template <class F>  // f(std::string_view) for each, where type is string
   void each_string(F f) const {
@@ -59,6 +60,7 @@ class GgufFile {
   std::span<const GgufTensor> tensors() const { return tensors_; }
   std::span<const std::byte> data(const GgufTensor& tensor) const { return file_.subspan(tensor.offset, tensor.bytes); }
 
+  const std::map<std::string_view, GgufValue>& values() const { return values_; }
   const GgufValue* find(std::string_view key) const;
   // A look-up for ConfigReader. Errors: bad_model for an array.
   Result<Scalar> scalar(std::string_view key) const;

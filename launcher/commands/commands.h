@@ -10,6 +10,7 @@ int run_generate(const Options& options, parallel::Job* job);
 int run_perplexity(const Options& options, parallel::Job* job);
 int run_bench(const Options& options, parallel::Job* job);
 int run_inspect(const Options& options);
+int run_synthesize(const Options& options);
 int run_version(const Options& options);
 
 }  // namespace shardline::launcher

@@ -113,6 +113,32 @@ class Reports(unittest.TestCase):
         self.assertGreater(report["decode"]["tokens_per_second"], 0)
 
 
+class Synthesize(unittest.TestCase):
+    def test_a_file_of_any_shape_loads_and_generates(self):
+        with tempfile.TemporaryDirectory() as folder:
+            first, again, other = (os.path.join(folder, name) for name in ("first.gguf", "again.gguf", "other.gguf"))
+            for path, seed in ((first, 1), (again, 1), (other, 2)):
+                run("synthesize", path, "--shape", "tiny,layers=3,kv-heads=1", "--tokenizer", MODEL, "--seed", seed)
+            self.assertEqual(sorted(os.listdir(folder)), ["again.gguf", "first.gguf", "other.gguf"])
+            report = json.loads(run("inspect", first, "--json", "--tensors")[0])
+            self.assertEqual({key: report["config"][key] for key in ("layers", "dim", "ffn", "query_heads", "kv_heads", "head_dim", "vocab", "tied_embeddings")},
+                             {"layers": 3, "dim": 256, "ffn": 512, "query_heads": 4, "kv_heads": 1, "head_dim": 64, "vocab": 49152, "tied_embeddings": True})
+            self.assertEqual({tensor["type"] for tensor in report["tensors"]}, {"F16", "F32"})
+            answers = [json.loads(run("generate", path, "--prompt", PROMPT, "--max-tokens", 4, "--ignore-eos", "--json")[0]) for path in (first, again, other)]
+            self.assertEqual(len(answers[0]["token_ids"]), 4)
+            self.assertEqual(answers[0]["logits_hash"], answers[1]["logits_hash"])
+            self.assertNotEqual(answers[0]["logits_hash"], answers[2]["logits_hash"])
+            bench = json.loads(run("bench", first, "--json", "--prefill", 32, "--steps", 4, "--repeat", 1)[0])
+            self.assertGreater(bench["decode"]["tokens_per_second"], 0)
+
+    def test_a_file_that_is_there_stays(self):
+        with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+            self.assertIn("--force", run("synthesize", file.name, "--shape", "tiny", "--tokenizer", MODEL, status=78)[1])
+            self.assertEqual(os.path.getsize(file.name), 0)
+            run("synthesize", file.name, "--shape", "tiny", "--tokenizer", MODEL, "--force")
+            self.assertGreater(os.path.getsize(file.name), 1 << 20)
+
+
 class Endings(unittest.TestCase):
     def test_each_mistake_has_its_status_and_line(self):
         typo = MODEL.replace("SmolLM2", "SmolML2")
@@ -125,6 +151,9 @@ class Endings(unittest.TestCase):
             (["generate", MODEL, "--kernels", "abacus", "--prompt", "x"], 78, "abacus", {}),
             (["generate", MODEL, "--pp", 2, "--pp-layers", "1,1", "--prompt", "x"], 78, "--pp-layers", {}),
             (["generate", MODEL, "--max-model-len", 8192, "--kv-cache-memory", "1MiB", "--prompt", "x"], 78, "KV", {}),
+            (["synthesize", "/nonexistent/x.gguf", "--shape", "tiny", "--tokenizer", MODEL], 71, "/nonexistent/x.gguf: No such file", {}),
+            (["synthesize", "/tmp/x.gguf", "--shape", "tiny", "--tokenizer", typo], 66, pathlib.Path(typo).name, {}),
+            (["synthesize", "/tmp/x.gguf", "--shape", "tiny,dim=100", "--tokenizer", MODEL], 64, "multiple of 32", {}),
             (["perplexity", MODEL, "/nonexistent"], 66, "/nonexistent", {}),
         ]:
             with self.subTest(arguments=arguments, **keywords):

@@ -76,6 +76,17 @@ TEST(Options, ServeTakesItsOwn) {
   EXPECT_EQ(o.serve.shutdown_timeout, std::chrono::milliseconds(1500));
 }
 
+TEST(Options, SynthesizeTakesAShapeAndATokenizer) {
+  const SynthesizeOptions s = good({"synthesize", "out.gguf", "--shape", "1b,layers=2", "--tokenizer", "m.gguf"}).synthesize;
+  EXPECT_EQ(s.out, "out.gguf");
+  EXPECT_EQ(s.shape, "1b,layers=2");
+  EXPECT_EQ(s.tokenizer, "m.gguf");
+  EXPECT_FALSE(s.force);
+  const Exit wrong = refused({"synthesize", "out.gguf", "--tokenizer", "m.gguf", "--shape", "1b,heads=7"});
+  EXPECT_EQ(wrong.code, kExitUsage);
+  EXPECT_THAT(wrong.text, testing::HasSubstr("7 query heads do not divide among 8 KV heads"));
+}
+
 TEST(Options, UnknownNamesGetTheNearest) {
   EXPECT_THAT(refused({"serve", "m", "--prot", "1"}).text, testing::HasSubstr("--prot; did you mean --port?"));
   EXPECT_THAT(refused({"generate", "m", "--temprature=0"}).text, testing::HasSubstr("did you mean --temperature?"));
@@ -95,7 +106,7 @@ TEST(Options, MistakesOfEveryKindAreUsageErrors) {
 }
 
 TEST(Options, HelpFitsAScreenAndHelpAllHasEverything) {
-  for (const char* command : {"serve", "generate", "inspect", "perplexity", "bench", "version"}) {
+  for (const char* command : {"serve", "generate", "inspect", "perplexity", "bench", "synthesize", "version"}) {
     const Exit help = refused({command, "--help"}), all = refused({command, "--help-all"});
     EXPECT_EQ(help.code, 0);
     EXPECT_LE(std::count(help.text.begin(), help.text.end(), '\n'), 40) << help.text;
