@@ -2,6 +2,8 @@
 
 #include <xmmintrin.h>
 
+#include <utility>
+
 #include "engine/base/check.h"
 
 namespace shardline {
@@ -21,14 +23,17 @@ class FloatMode {
 
 int Worker::count() const { return team_->threads_; }
 
-int Worker::claim() { return team_->counters_[phase_ & 1].next.fetch_add(1, std::memory_order_relaxed); }
+int Worker::claim() {
+  if (std::exchange(fresh_, false)) return index_;
+  return team_->counters_[phase_ & 1].next.fetch_add(1, std::memory_order_relaxed);
+}
 
 void Worker::barrier() {
   WorkerTeam& team = *team_;
   const std::uint32_t phase = team.phase_.load(std::memory_order_relaxed);
   // The counter of the phase after next was last used in the phase before this one: nobody claims from it now.
   if (team.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(team.threads_)) {
-    team.counters_[(phase_ + 1) & 1].next.store(0, std::memory_order_relaxed);
+    team.counters_[(phase_ + 1) & 1].next.store(team.threads_, std::memory_order_relaxed);
     team.arrived_.store(0, std::memory_order_relaxed);
     team.phase_.store(phase + 1, std::memory_order_release);
     if (team.threads_ > 1) team.phase_.notify_all();
@@ -36,6 +41,7 @@ void Worker::barrier() {
     team.wait_change(team.phase_, phase);
   }
   ++phase_;
+  fresh_ = true;
 }
 
 WorkerTeam::WorkerTeam(int threads, bool spin) : threads_(threads), spins_(spin ? 4000 : 0) {
@@ -61,8 +67,7 @@ void WorkerTeam::wait_change(const std::atomic<std::uint32_t>& word, std::uint32
 void WorkerTeam::run(const std::function<void(Worker&)>& work) {
   const FloatMode mode;
   work_ = &work;
-  counters_[0].next.store(0, std::memory_order_relaxed);
-  counters_[1].next.store(0, std::memory_order_relaxed);
+  for (Counter& counter : counters_) counter.next.store(threads_, std::memory_order_relaxed);
   job_.fetch_add(1, std::memory_order_release);
   if (threads_ > 1) job_.notify_all();
   Worker self(*this, 0);

@@ -17,7 +17,8 @@ class Worker {
   Worker(WorkerTeam& team, int index) : team_(&team), index_(index) {}
   int index() const { return index_; }
   int count() const;
-  // Number of the next chunk that nobody has; each goes to one worker. Starts again at 0 after a barrier.
+  // Number of the next chunk that nobody has; each goes to one worker, the first ones to the workers of the same index. Starts again at 0
+  // after a barrier.
   int claim();
   // Waits until all have arrived. What was written before is seen by all after.
   void barrier();
@@ -26,6 +27,7 @@ class Worker {
   WorkerTeam* team_;
   int index_;
   std::uint32_t phase_ = 0;  // barriers passed
+  bool fresh_ = true;        // nothing claimed since the last one
   friend class WorkerTeam;
 };
 
@@ -51,11 +53,13 @@ class WorkerTeam {
   const int spins_;  // pauses before sleeping
   const std::function<void(Worker&)>* work_ = nullptr;
   bool stop_ = false;
-  alignas(64) std::atomic<std::uint32_t> job_{0};      // counts run() calls
-  alignas(64) std::atomic<std::uint32_t> phase_{0};    // counts completed barriers
+  alignas(64) std::atomic<std::uint32_t> job_{0};    // counts run() calls
+  alignas(64) std::atomic<std::uint32_t> phase_{0};  // counts completed barriers
   alignas(64) std::atomic<std::uint32_t> arrived_{0};
-  struct alignas(64) Counter { std::atomic<int> next{0}; };
-  Counter counters_[2];                                // of even and of odd phases
+  struct alignas(64) Counter {
+    std::atomic<int> next{0};
+  };
+  Counter counters_[2];  // of even and of odd phases
   std::vector<std::thread> others_;
 };
 

@@ -29,6 +29,7 @@ namespace shardline {
 inline constexpr int kPanelRows = 16;
 inline constexpr int kBlockColumns = 32;
 inline constexpr int kQuadRows = 4;
+inline constexpr int kMaxHeadDim = 512;
 
 constexpr std::size_t weight_block_bytes(DType layout) {
   switch (layout) {
@@ -42,14 +43,16 @@ constexpr std::size_t weight_block_bytes(DType layout) {
   return 0;
 }
 
-// Row r of a quad: x[32] ~ d[r] * q. s = d * sum(q) serves weights with a minimum, comp8 = -8 * sum(q) those with an offset.
+// Row r of a quad: x[32] ~ d[r] * q. s = d * sum(q) serves weights with a minimum, comp8 = -8 * sum(q) those with an offset
+// (low_comp8 over the lower 16 columns).
 struct QuantBlock {
   std::int8_t q[8][kQuadRows][4];  // groups of 4 columns, then row
   float d[kQuadRows];
   float s[kQuadRows];
   std::int32_t comp8[kQuadRows];
+  std::int32_t low_comp8[kQuadRows];
 };
-static_assert(sizeof(QuantBlock) == 176);
+static_assert(sizeof(QuantBlock) == 192);
 inline constexpr std::size_t kBf16BlockBytes = 16 * kQuadRows * 4;
 inline constexpr std::size_t kF32BlockBytes = 32 * kQuadRows * 4;
 
@@ -80,8 +83,8 @@ InputLayout leaf_input(const LeafPlan& plan, const ReductionTree& tree, int rank
 
 struct PackedMatrix {
   DType layout = DType::f32;
-  int rows = 0;                  // outputs, padded to whole panels in memory
-  int blocks = 0;                // per panel
+  int rows = 0;    // outputs, padded to whole panels in memory
+  int blocks = 0;  // per panel
   const std::byte* data = nullptr;
 
   int panels() const { return (rows + kPanelRows - 1) / kPanelRows; }

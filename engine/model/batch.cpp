@@ -14,6 +14,7 @@ void Batch::build(const StepPlan& plan) {
   items.clear();
   folds.clear();
   partials_used_ = 0;
+  decodes_only_ = std::all_of(plan.sequences.begin(), plan.sequences.end(), [](const PlanSequence& s) { return s.rows == 1; });
   const int tile = std::max(1, kAttentionVectors / group_);
   int tiles = 0;
   for (const PlanSequence& s : plan.sequences) tiles += (s.rows + tile - 1) / tile;

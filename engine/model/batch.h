@@ -9,11 +9,13 @@
 namespace shardline {
 
 struct AttentionItem {
-  Run rows;                  // of the plan
+  Run rows;  // of the plan
   int first_position;
-  const BlockId* blocks;     // block table of the sequence
-  Run chunks;                // of keys
-  std::int64_t partials;     // offset in floats per KV head, or -1: the item is the whole attention of its rows
+  const BlockId* blocks;  // block table of the sequence
+  Run chunks;             // of keys
+  std::int64_t partials;  // offset in floats per KV head, or -1: the item is the whole attention of its rows
+
+  bool newest_keys() const { return chunks.end * kChunkKeys >= first_position + rows.size(); }
 };
 
 class Batch {
@@ -24,12 +26,14 @@ class Batch {
 
   int rows() const { return static_cast<int>(positions.size()); }
   int group() const { return group_; }
+  // Every sequence has one row: no item reads a key that another one's row brings.
+  bool decodes_only() const { return decodes_only_; }
 
   std::vector<std::int32_t> positions;  // (rows)
   std::vector<BlockId> block_of_row;    // (rows)
   std::vector<std::int32_t> slot_of_row;
-  std::vector<AttentionItem> items;     // each for every KV head
-  std::vector<AttentionItem> folds;     // rows whose items were split over keys
+  std::vector<AttentionItem> items;  // each for every KV head
+  std::vector<AttentionItem> folds;  // rows whose items were split over keys
 
  private:
   void add_rows(const PlanSequence& sequence, const BlockId* blocks, Run rows, int pieces);
@@ -37,6 +41,7 @@ class Batch {
   const int kv_heads_, group_, head_dim_, threads_;
   const std::size_t partial_room_;
   std::size_t partials_used_ = 0;
+  bool decodes_only_ = false;
 };
 
 }  // namespace shardline

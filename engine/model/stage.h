@@ -35,7 +35,8 @@ class Carver {
 
 class CpuStage final : public ModelStage {
  public:
-  CpuStage(const ModelFile& file, const StageShape& shape, const StageOptions& options, StageLayout layout, const KernelTable& kernels, Collective& tp);
+  CpuStage(const ModelFile& file, const StageShape& shape, const StageOptions& options, StageLayout layout, const KernelTable& kernels,
+           Collective& tp);
   void load(const std::function<void(double)>& progress);
   StageMemory memory() const override;
 
@@ -46,23 +47,24 @@ class CpuStage final : public ModelStage {
  private:
   // One plan, on one worker.
   void step(Worker& w, const StepPlan& plan, std::span<float> hidden, StepResult& result);
-  void embed(Worker& w, const StepPlan& plan);
+  void begin(Worker& w, const StepPlan& plan, std::span<const float> hidden);
   void layer(Worker& w, const LayerWeights& weights, std::byte* pages);
   void finish(Worker& w, std::span<float> hidden);
   void sample(Worker& w, const StepPlan& plan, StepResult& result);
 
-  // Ops. Each ends with a barrier.
+  // Ops. Each ends with a barrier, but for the norm of a small batch.
   void norm(Worker& w, const float* weight);
   void project(Worker& w, const Product& product, float* out);
-  void rope_store(Worker& w, const LayerWeights& weights, std::byte* pages);
   void attend(Worker& w, const LayerWeights& weights, std::byte* pages);
-  void pack_heads(Worker& w);
+  void attend_item(Worker& w, const LayerWeights& weights, std::byte* pages, const AttentionItem& item, std::size_t group, AttentionFn fn);
+  void kv_store(const LayerWeights& weights, std::byte* pages, Run kv_heads, Run rows);
+  void pack_heads(Run blocks, Run rows);
   void gated(Worker& w, const LayerWeights& weights);
   void reduce(Worker& w, const PackedMatrix& matrix, const Activations& input, const InputLayout& layout, const ReductionTree& tree);
   void gemm(Worker& w, const GemmArgs& args, int rows) const;
   void logits(Worker& w, const StepPlan& plan, Run samples);
   void gather_logits(int rows);
-  AttentionArgs attention_args(Worker& w, const LayerWeights& weights, std::byte* pages, const AttentionItem& item, std::size_t group) const;
+  Rope rope() const { return {cosines_, sines_, 2 * rope_.half()}; }
 
   void plan_buffers();
   void plan_activations(Activations& a, const InputLayout& layout, std::size_t rows, const std::vector<const PackedMatrix*>& consumers);
@@ -83,24 +85,33 @@ class CpuStage final : public ModelStage {
 
   Carver carver_;
   AlignedBuffer scratch_, kv_;
-  float* x_ = nullptr;           // (rows, dim) residual stream
-  float* sum_ = nullptr;         // (rows, dim) what the last reduction adds to it
-  const float* pending_ = nullptr;  // sum_ or the partial sums themselves where there is one root; null when nothing is due
-  float* roots_ = nullptr;       // (roots, rows, dim) partial sums of a row-parallel product
-  float* qkv_ = nullptr;         // (rows, qkv columns)
-  float* heads_ = nullptr;       // (rows, query heads * head_dim)
+  // The residual stream. A small batch's is kept by every worker for itself: its norm is computed as often, and nobody waits for it.
+  struct Residual {
+    float* x = nullptr;  // (rows, dim)
+    Activations normed;  // what the projections read
+  };
+  static constexpr int kSmallRows = 2;
+  const Residual& residual(const Worker& w) const { return small_ ? own_[static_cast<std::size_t>(w.index())] : shared_; }
+  bool small_ = false;
+  Residual shared_;
+  std::vector<Residual> own_;                    // (threads), of kSmallRows rows
+  float* sum_ = nullptr;                         // (rows, dim) what the last reduction adds to it
+  const float* pending_ = nullptr;               // sum_ or the partial sums themselves where there is one root; null when nothing is due
+  float* roots_ = nullptr;                       // (roots, rows, dim) partial sums of a row-parallel product
+  float* qkv_ = nullptr;                         // (rows, qkv columns)
+  float* heads_ = nullptr;                       // (rows, query heads * head_dim)
   float *cosines_ = nullptr, *sines_ = nullptr;  // (rows, half)
-  float* partials_ = nullptr;    // attention split over keys
-  static constexpr int kSampleRows = 32;  // rows whose logits are in memory at once
-  float* sampled_ = nullptr;     // (kSampleRows, dim)
-  float* logits_ = nullptr;      // (kSampleRows, logits_stride_) of the rank's vocabulary
-  float* gathered_ = nullptr;    // the same of all ranks, one rank after another; on tp_rank 0
-  float* all_logits_ = nullptr;  // (kSampleRows, row_stride_) in token order; on tp_rank 0
+  float* partials_ = nullptr;                    // attention split over keys
+  static constexpr int kSampleRows = 32;         // rows whose logits are in memory at once
+  float* sampled_ = nullptr;                     // (kSampleRows, dim)
+  float* logits_ = nullptr;                      // (kSampleRows, logits_stride_) of the rank's vocabulary
+  float* gathered_ = nullptr;                    // the same of all ranks, one rank after another; on tp_rank 0
+  float* all_logits_ = nullptr;                  // (kSampleRows, row_stride_) in token order; on tp_rank 0
   std::size_t logits_stride_ = 0, row_stride_ = 0;
   float attention_scale_ = 1;
   std::byte* worker_scratch_ = nullptr;
   std::size_t worker_bytes_ = 0;
-  Activations normed_, head_outputs_, hidden_;
+  Activations head_outputs_, hidden_;
   std::vector<std::size_t> gather_counts_;
   std::vector<Run> vocab_shards_;
   std::vector<Sampler> samplers_;  // one per worker

@@ -24,11 +24,12 @@ struct StageLayout {
   LeafPlan attention_leaves, ffn_leaves;
   ReductionTree attention_tree, ffn_tree;
   HeadShard heads;
-  Run ffn_columns;          // of the model
-  Run vocab;                // rows of the output head, whole panels
-  InputLayout dim;          // input of q, k, v, gate, up and the output head
-  InputLayout head_outputs; // input of the output projection: the rank's heads side by side
-  InputLayout ffn;          // input of the down projection: the rank's columns
+  Run ffn_columns;                // of the model
+  Run vocab;                      // rows of the output head, whole panels
+  InputLayout dim;                // input of q, k, v, gate, up and the output head
+  InputLayout head_outputs;       // input of the output projection: the rank's heads side by side
+  std::vector<Run> group_blocks;  // blocks of head_outputs that each group of heads fills; empty where a block spans two groups
+  InputLayout ffn;                // input of the down projection: the rank's columns
 
   // Errors: usage where the tensor-parallel size exceeds the number of attention leaves; bad_model where the kernels cannot hold a width.
   static Result<StageLayout> make(const ModelConfig& config, const StageShape& shape);

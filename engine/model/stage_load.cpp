@@ -20,11 +20,14 @@ int largest_group(const HeadShard& heads) {
 
 Result<std::unique_ptr<CpuStage>> make_stage(const ModelFile& file, const StageShape& shape, const StageOptions& options, Collective& tp) {
   const KernelTable* kernels = find_kernels(options.kernels);
-  if (!kernels) return Error{ErrorCode::usage, fmt::format("kernel table \"{}\" is unknown or not supported by this CPU", options.kernels), "kernels"};
+  if (!kernels)
+    return Error{ErrorCode::usage, fmt::format("kernel table \"{}\" is unknown or not supported by this CPU", options.kernels), "kernels"};
   Result<StageLayout> layout = StageLayout::make(file.config(), shape);
   if (!layout) return layout.error();
   if (largest_group(layout->heads) > kAttentionVectors)
-    return Error{ErrorCode::bad_model, fmt::format("{} query heads share a KV head; the kernels take {}", largest_group(layout->heads), kAttentionVectors), "heads"};
+    return Error{ErrorCode::bad_model,
+                 fmt::format("{} query heads share a KV head; the kernels take {}", largest_group(layout->heads), kAttentionVectors),
+                 "heads"};
   return std::make_unique<CpuStage>(file, shape, options, std::move(*layout), *kernels, tp);
 }
 
@@ -40,8 +43,10 @@ Status check_plan(const StepPlan& plan, const ModelConfig& config, const StageOp
   std::int64_t row = 0;
   for (const PlanSequence& s : plan.sequences) {
     const std::int64_t end = std::int64_t{s.first_position} + s.rows;
-    if (s.first_row != row || s.rows < 1 || s.first_position < 0) return bad(fmt::format("sequence in slot {} begins at row {}, not {}", s.slot, s.first_row, row));
-    if (s.first_block < 0 || s.blocks < 0 || std::size_t(s.first_block) + std::size_t(s.blocks) > plan.block_tables.size() || std::int64_t{s.blocks} * kBlockTokens < end)
+    if (s.first_row != row || s.rows < 1 || s.first_position < 0)
+      return bad(fmt::format("sequence in slot {} begins at row {}, not {}", s.slot, s.first_row, row));
+    if (s.first_block < 0 || s.blocks < 0 || std::size_t(s.first_block) + std::size_t(s.blocks) > plan.block_tables.size() ||
+        std::int64_t{s.blocks} * kBlockTokens < end)
       return bad(fmt::format("slot {}: {} blocks do not cover {} positions", s.slot, s.blocks, end));
     row += s.rows;
   }
@@ -63,15 +68,16 @@ Result<StageMemory> stage_memory(const ModelFile& file, const StageShape& shape,
   return (*stage)->memory();
 }
 
-Result<std::unique_ptr<ModelStage>> ModelStage::load(const ModelFile& file, const StageShape& shape, const StageOptions& options, Collective& tp,
-                                                     const std::function<void(double)>& progress) {
+Result<std::unique_ptr<ModelStage>> ModelStage::load(const ModelFile& file, const StageShape& shape, const StageOptions& options,
+                                                     Collective& tp, const std::function<void(double)>& progress) {
   auto stage = make_stage(file, shape, options, tp);
   if (!stage) return stage.error();
   (*stage)->load(progress);
   return std::unique_ptr<ModelStage>(std::move(*stage));
 }
 
-CpuStage::CpuStage(const ModelFile& file, const StageShape& shape, const StageOptions& options, StageLayout layout, const KernelTable& kernels, Collective& tp)
+CpuStage::CpuStage(const ModelFile& file, const StageShape& shape, const StageOptions& options, StageLayout layout,
+                   const KernelTable& kernels, Collective& tp)
     : file_(file),
       shape_(shape),
       options_(options),
@@ -81,15 +87,18 @@ CpuStage::CpuStage(const ModelFile& file, const StageShape& shape, const StageOp
       tp_(tp),
       weights_(file, shape, layout_, options.compute),
       rope_(file.config().rope),
-      batch_(options.max_rows, layout_.heads.kv.size(), largest_group(layout_.heads), file.config().head_dim, options.threads, kPartialFloats),
+      batch_(options.max_rows, layout_.heads.kv.size(), largest_group(layout_.heads), file.config().head_dim, options.threads,
+             kPartialFloats),
       attention_scale_(1.0f / std::sqrt(static_cast<float>(file.config().head_dim))) {
   plan_buffers();
 }
 
 // Room for every form that one of the consumers reads.
-void CpuStage::plan_activations(Activations& a, const InputLayout& layout, std::size_t rows, const std::vector<const PackedMatrix*>& consumers) {
+void CpuStage::plan_activations(Activations& a, const InputLayout& layout, std::size_t rows,
+                                const std::vector<const PackedMatrix*>& consumers) {
   const auto wanted = [&](ActivationForm form) {
-    return std::any_of(consumers.begin(), consumers.end(), [&](const PackedMatrix* m) { return m->rows > 0 && kernels_.form(m->layout) == form; });
+    return std::any_of(consumers.begin(), consumers.end(),
+                       [&](const PackedMatrix* m) { return m->rows > 0 && kernels_.form(m->layout) == form; });
   };
   a.blocks = layout.block_count();
   const std::size_t blocks = round_up(rows, std::size_t{kQuadRows}) / kQuadRows * static_cast<std::size_t>(a.blocks);
@@ -100,9 +109,9 @@ void CpuStage::plan_activations(Activations& a, const InputLayout& layout, std::
 
 void CpuStage::plan_buffers() {
   const ModelConfig& c = config();
-  const auto rows = static_cast<std::size_t>(options_.max_rows), dim = static_cast<std::size_t>(c.dim), d = static_cast<std::size_t>(c.head_dim);
+  const auto rows = static_cast<std::size_t>(options_.max_rows), dim = static_cast<std::size_t>(c.dim),
+             d = static_cast<std::size_t>(c.head_dim);
   const auto roots = static_cast<std::size_t>(std::max({1, layout_.head_outputs.roots, layout_.ffn.roots}));
-  carver_.take(x_, rows * dim);
   carver_.take(roots_, roots * rows * dim);
   if (shape_.tp_size > 1) carver_.take(sum_, rows * dim);
   carver_.take(heads_, rows * static_cast<std::size_t>(layout_.heads.queries.size()) * d);
@@ -110,7 +119,8 @@ void CpuStage::plan_buffers() {
   carver_.take(sines_, rows * static_cast<std::size_t>(rope_.half()));
   if (options_.threads > 1) carver_.take(partials_, kPartialFloats);
   std::size_t qkv_columns = 0;
-  std::vector<const PackedMatrix*> readers{&weights_.head()}, outputs, downs;  // of the normed residual, of the heads' outputs, of the FFN's columns
+  std::vector<const PackedMatrix*> readers{&weights_.head()}, outputs,
+      downs;  // of the normed residual, of the heads' outputs, of the FFN's columns
   for (const LayerWeights& layer : weights_.layers()) {
     qkv_columns = std::max(qkv_columns, static_cast<std::size_t>(layer.qkv.columns));
     for (const Product::Part& part : layer.qkv.parts) readers.push_back(&part.matrix);
@@ -118,7 +128,13 @@ void CpuStage::plan_buffers() {
     outputs.push_back(&layer.output);
     downs.push_back(&layer.down);
   }
-  plan_activations(normed_, layout_.dim, rows, readers);
+  carver_.take(shared_.x, rows * dim);
+  plan_activations(shared_.normed, layout_.dim, rows, readers);
+  if (options_.threads > 1) own_.resize(static_cast<std::size_t>(options_.threads));
+  for (Residual& own : own_) {
+    carver_.take(own.x, kSmallRows * dim);
+    plan_activations(own.normed, layout_.dim, kSmallRows, readers);
+  }
   plan_activations(head_outputs_, layout_.head_outputs, rows, outputs);
   plan_activations(hidden_, layout_.ffn, rows, downs);
   carver_.take(qkv_, rows * qkv_columns);

@@ -89,7 +89,7 @@ bool supported() { return true; }
 }  // namespace
 
 const KernelTable& table() {
-  static const KernelTable kTable{"avx512_simde", supported, form, gemm, gated, pack, norm, rope_store, attention, attention_fold};
+  static const KernelTable kTable{"avx512_simde", supported, form, gemm, gated, pack, norm, kv_store, attention, attention_fold};
   return kTable;
 }
 

@@ -1,7 +1,8 @@
 // Attention over pages in absolute chunks of 128 keys (kernel_table.h: AttentionFn). What a query gets from a chunk depends on the chunk's
 // visible keys alone: not on the other queries of the tile, on how many rows a plan has, or on where the work was cut.
 //
-// Per chunk: all scores; maximum m over the visible keys; p = exp(s - m); l = sum p by key mod 16, then one tree; o = P V in ascending order.
+// Per chunk: all scores, times log2(e); maximum m over the visible keys; p = 2^(s - m); l = sum p by key mod 16, then one tree; o = P V in
+// ascending order.
 // Chunks fold left to right into a span of 32, spans fold left to right (Dao et al. 2022; Milakov & Gimelshein 2018).
 
 // How keys and values are read: two neighbouring rows of a page at once, times a pair of numbers.
@@ -9,7 +10,7 @@ struct KvBf16 {
   static constexpr KvType type = KvType::bf16;
   using Pair = V::Pair;
   using Pairs = V::Pairs;
-  static Pair make_pair(float a, float b) { return V::make_pair(a, b); }
+  static void store_pairs(Pair* p, const float* x) { V::store_pairs(p, x); }
   static Pairs key(const std::byte* page, int i, int part, int) { return V::load_pairs(page + (i * 16 + part * V::lanes) * 4); }
   static Pairs value(const std::byte* values, int pair, int dim, int d) { return V::load_pairs(values + (pair * d + dim) * 4); }
   static Pairs first(const Pairs& x) { return V::first_of_pairs(x); }
@@ -34,10 +35,14 @@ struct KvF32 {
   struct Pairs {
     V::F even, odd;
   };
-  static Pair make_pair(float a, float b) { return {a, b}; }
+  static void store_pairs(Pair* p, const float* x) { std::memcpy(p, x, 64); }
   static Pairs load(const float* p, int distance) { return {V::load(p), V::load(p + distance)}; }
-  static Pairs key(const std::byte* page, int i, int part, int) { return load(reinterpret_cast<const float*>(page) + i * 32 + part * V::lanes, 16); }
-  static Pairs value(const std::byte* values, int pair, int dim, int d) { return load(reinterpret_cast<const float*>(values) + 2 * pair * d + dim, d); }
+  static Pairs key(const std::byte* page, int i, int part, int) {
+    return load(reinterpret_cast<const float*>(page) + i * 32 + part * V::lanes, 16);
+  }
+  static Pairs value(const std::byte* values, int pair, int dim, int d) {
+    return load(reinterpret_cast<const float*>(values) + 2 * pair * d + dim, d);
+  }
   static Pairs first(const Pairs& x) { return {x.even, V::zero()}; }
   static V::F dot(const V::F& acc, const Pairs& x, Pair p) { return V::fma(x.odd, V::set1(p.odd), V::fma(x.even, V::set1(p.even), acc)); }
   static const Pair* pairs(const float* p, float*, int) { return reinterpret_cast<const Pair*>(p); }
@@ -59,11 +64,13 @@ struct Softmax {
 };
 
 inline void fold(Softmax& into, const Softmax& from, int d) {
-  const float m = std::max(into.m, from.m);
-  const float x = exp1(into.m - m), y = exp1(from.m - m);
-  into.m = m;
+  const bool stays = into.m >= from.m;
+  const float other = V::lane0(exp2(V::set1(stays ? from.m - into.m : into.m - from.m)));
+  const float x = stays ? 1.0f : other, y = stays ? other : 1.0f;
+  into.m = stays ? into.m : from.m;
   into.l = into.l * x + from.l * y;
-  for (int i = 0; i < d; i += V::lanes) V::store(into.o + i, V::fma(V::load(into.o + i), V::set1(x), V::mul(V::load(from.o + i), V::set1(y))));
+  for (int i = 0; i < d; i += V::lanes)
+    V::store(into.o + i, V::fma(V::load(into.o + i), V::set1(x), V::mul(V::load(from.o + i), V::set1(y))));
 }
 
 inline void copy(Softmax& into, const Softmax& from, int d) {
@@ -76,11 +83,15 @@ inline void copy(Softmax& into, const Softmax& from, int d) {
 struct Folding {
   Softmax span, total;
   void add(const Softmax& chunk, int index, int last, int d) {
-    if (index % kSpanChunks == 0) copy(span, chunk, d);
-    else fold(span, chunk, d);
+    if (index % kSpanChunks == 0)
+      copy(span, chunk, d);
+    else
+      fold(span, chunk, d);
     if (index != last && index % kSpanChunks != kSpanChunks - 1) return;
-    if (index < kSpanChunks) copy(total, span, d);
-    else fold(total, span, d);
+    if (index < kSpanChunks)
+      copy(total, span, d);
+    else
+      fold(total, span, d);
   }
   void finish(float* out, int d) const {
     const V::F inverse = V::set1(1.0f / total.l);
@@ -93,7 +104,9 @@ class AttentionTile {
  public:
   AttentionTile(const AttentionArgs& args, Run rows) : a_(args), rows_(rows), d_(args.head_dim), vectors_(rows.size() * args.heads) {
     float* at = reinterpret_cast<float*>(args.scratch);
-    const auto take = [&](int floats) { return std::exchange(at, at + static_cast<std::size_t>(vectors_) * static_cast<std::size_t>(floats)); };
+    const auto take = [&](int floats) {
+      return std::exchange(at, at + static_cast<std::size_t>(vectors_) * static_cast<std::size_t>(floats));
+    };
     scores_ = take(kChunkKeys);
     room_ = take(kChunkKeys);
     queries_ = reinterpret_cast<typename Kv::Pair*>(take(d_));
@@ -111,8 +124,10 @@ class AttentionTile {
       Softmax state[kAttentionVectors];
       compute(chunk, first, state);
       for (int v = first; v < vectors_; ++v) {
-        if (a_.partials) keep(chunk, v, state[v]);
-        else folding[v].add(state[v], chunk, position(v) / kChunkKeys, d_);
+        if (a_.partials)
+          keep(chunk, v, state[v]);
+        else
+          folding[v].add(state[v], chunk, position(v) / kChunkKeys, d_);
       }
     }
     if (a_.partials) return;
@@ -140,10 +155,12 @@ class AttentionTile {
     return a_.pages + static_cast<std::size_t>(a_.blocks[chunk * (kChunkKeys / 16) + index]) * kv_page_bytes(Kv::type, d_);
   }
   float* output(int v) const {
-    return a_.out + static_cast<std::size_t>(rows_.begin + v / a_.heads) * a_.out_stride + a_.out_offset + static_cast<std::size_t>(v % a_.heads * d_);
+    return a_.out + static_cast<std::size_t>(rows_.begin + v / a_.heads) * a_.out_stride + a_.out_offset +
+           static_cast<std::size_t>(v % a_.heads * d_);
   }
   float* partial(int chunk, int v) const {
-    return a_.partials + (static_cast<std::size_t>(chunk) * static_cast<std::size_t>(vectors_) + static_cast<std::size_t>(v)) * static_cast<std::size_t>(d_ + 2);
+    return a_.partials + (static_cast<std::size_t>(chunk) * static_cast<std::size_t>(vectors_) + static_cast<std::size_t>(v)) *
+                             static_cast<std::size_t>(d_ + 2);
   }
   void keep(int chunk, int v, const Softmax& s) const {
     float* p = partial(chunk, v);
@@ -153,9 +170,15 @@ class AttentionTile {
   }
 
   void load_queries() {
+    const V::F scale = V::set1(a_.scale * kLog2E);
     for (int v = 0; v < vectors_; ++v) {
-      const float* q = a_.qkv + static_cast<std::size_t>(rows_.begin + v / a_.heads) * a_.stride + a_.query_offset + static_cast<std::size_t>(v % a_.heads * d_);
-      for (int i = 0; i < d_ / 2; ++i) queries_[v * (d_ / 2) + i] = Kv::make_pair(q[2 * i] * a_.scale, q[2 * i + 1] * a_.scale);
+      const int row = rows_.begin + v / a_.heads;
+      const float* q = a_.qkv + static_cast<std::size_t>(row) * a_.stride + a_.query_offset + static_cast<std::size_t>(v % a_.heads * d_);
+      float* x = chunk_o_ + v * d_;
+      std::memcpy(x, q, static_cast<std::size_t>(d_) * sizeof(float));
+      rotate(x, a_.rope, row);
+      for (int i = 0; i < d_; i += V::lanes) V::store(x + i, V::mul(V::load(x + i), scale));
+      for (int i = 0; i < d_; i += 16) Kv::store_pairs(queries_ + (v * d_ + i) / 2, x + i);
     }
   }
 
@@ -167,8 +190,10 @@ class AttentionTile {
       constexpr int kUnits = kWideFile ? 2 : kParts;  // vectors of keys at once
       for (int unit = 0; unit < pages * kParts;) {
         const int some = std::min(kUnits, pages * kParts - unit);
-        if (some == kUnits) scores<tile, kUnits>(chunk, unit, v, next_pages);
-        else scores<tile, 1>(chunk, unit, v, next_pages);
+        if (some == kUnits)
+          scores<tile, kUnits>(chunk, unit, v, next_pages);
+        else
+          scores<tile, 1>(chunk, unit, v, next_pages);
         unit += some == kUnits ? kUnits : 1;
       }
     });
@@ -209,24 +234,30 @@ class AttentionTile {
       });
       unroll<M>([&](auto m) { unroll<U>([&](auto u) { acc[m * U + u] = Kv::dot(acc[m * U + u], k[u], q[m * half + i]); }); });
     }
-    unroll<M>([&](auto m) { unroll<U>([&](auto u) { V::store(scores_ + (v + m) * kChunkKeys + (unit + u) * V::lanes, acc[m * U + u]); }); });
+    unroll<M>(
+        [&](auto m) { unroll<U>([&](auto u) { V::store(scores_ + (v + m) * kChunkKeys + (unit + u) * V::lanes, acc[m * U + u]); }); });
   }
 
   // Scores become probabilities, those of invisible keys 0, up to `padded` keys.
   static void softmax(float* s, int keys, int padded, Softmax& state) {
     const V::F lowest = V::set1(-std::numeric_limits<float>::infinity());
     V::F largest = lowest;
-    for (int i = 0; i < keys; i += V::lanes) largest = V::max(largest, V::first(V::load(s + i), keys - i, lowest));
+    const int whole = keys / 16 * 16;
+    for (int i = 0; i < whole; i += V::lanes) largest = V::max(largest, V::load(s + i));
+    for (int i = whole; i < keys; i += V::lanes) largest = V::max(largest, V::first(V::load(s + i), keys - i, lowest));
     const float m = V::fold_max(largest);
     V::F sums[kParts];
     unroll<kParts>([&](auto p) { sums[p] = V::zero(); });
-    for (int i = 0; i < padded; i += 16)
+    const auto powers = [&](int i, auto&& visible) {
       unroll<kParts>([&](auto p) {
         const int at = i + p * V::lanes;
-        const V::F x = V::first(exp(V::sub(V::load(s + at), V::set1(m))), std::max(0, keys - at), V::zero());
+        const V::F x = visible(exp2(V::sub(V::load(s + at), V::set1(m))), at);
         sums[p] = V::add(sums[p], x);
         V::store(s + at, x);
       });
+    };
+    for (int i = 0; i < whole; i += 16) powers(i, [](V::F x, int) { return x; });
+    for (int i = whole; i < padded; i += 16) powers(i, [&](V::F x, int at) { return V::first(x, std::max(0, keys - at), V::zero()); });
     if constexpr (kParts == 2) sums[0] = V::add(sums[0], sums[1]);
     state.m = m;
     state.l = V::fold_add(sums[0]);
@@ -260,17 +291,21 @@ class AttentionTile {
   const AttentionArgs& a_;
   const Run rows_;
   const int d_, vectors_;
-  float *scores_, *room_;             // (vectors, 128)
-  typename Kv::Pair* queries_;        // (vectors, head_dim / 2), scaled
+  float *scores_, *room_;                // (vectors, 128)
+  typename Kv::Pair* queries_;           // (vectors, head_dim / 2), scaled
   float *chunk_o_, *span_o_, *total_o_;  // (vectors, head_dim)
 };
 
 void attention(const AttentionArgs& a, Run rows) {
-  if (a.kv == KvType::bf16) AttentionTile<KvBf16>(a, rows).run();
-  else AttentionTile<KvF32>(a, rows).run();
+  if (a.kv == KvType::bf16)
+    AttentionTile<KvBf16>(a, rows).run();
+  else
+    AttentionTile<KvF32>(a, rows).run();
 }
 
 void attention_fold(const AttentionArgs& a, Run rows) {
-  if (a.kv == KvType::bf16) AttentionTile<KvBf16>(a, rows).fold_partials();
-  else AttentionTile<KvF32>(a, rows).fold_partials();
+  if (a.kv == KvType::bf16)
+    AttentionTile<KvBf16>(a, rows).fold_partials();
+  else
+    AttentionTile<KvF32>(a, rows).fold_partials();
 }

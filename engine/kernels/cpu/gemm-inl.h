@@ -3,7 +3,8 @@
 
 constexpr int kMaxSums = 8;  // unfinished sums of a reduction tree of 16 leaves
 
-// Sums the leaves of a tile of N vectors and merges them in tree order. add(acc, block) adds one block; store(root, acc) takes a finished root.
+// Sums the leaves of a tile of N vectors and merges them in tree order. add(acc, block) adds one block; store(root, acc) takes a finished
+// root.
 template <int N, class Add, class Store>
 [[gnu::always_inline]] inline void sum_leaves(const InputLayout& layout, Add&& add, Store&& store) {
   V::F waiting[kMaxSums][N];
@@ -39,7 +40,9 @@ struct Q4_0 {
   using Dot = V::Dot;
   static Dot start(const QuantBlock& a, int r) { return V::dot_start(a.comp8[r]); }
   template <int Group, class Fn>
-  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) { nibbles<Group>(q, fn); }
+  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) {
+    nibbles<Group>(q, fn);
+  }
   [[gnu::always_inline]] static void dot(Dot& t, V::W w, const std::int8_t* a) { V::dot4(t, w, a); }
   [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, V::F acc) {
     return V::fma(V::from_int(V::dot_finish(t, a.comp8[r])), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
@@ -47,8 +50,10 @@ struct Q4_0 {
   // Group g of 4 columns: low nibbles of vector g, or high nibbles of vector g - 4.
   template <int Group, class Fn>
   [[gnu::always_inline]] static void nibbles(const std::uint8_t* q, Fn&& fn) {
-    if constexpr (Group < 4) fn(V::low_nibbles(q + 64 * Group));
-    else fn(V::high_nibbles(q + 64 * (Group - 4)));
+    if constexpr (Group < 4)
+      fn(V::low_nibbles(q + 64 * Group));
+    else
+      fn(V::high_nibbles(q + 64 * (Group - 4)));
   }
 };
 
@@ -58,7 +63,9 @@ struct Q4_1 {
   using Dot = V::Dot;
   static Dot start(const QuantBlock&, int) { return V::dot_start(0); }
   template <int Group, class Fn>
-  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) { Q4_0::nibbles<Group>(q, fn); }
+  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) {
+    Q4_0::nibbles<Group>(q, fn);
+  }
   [[gnu::always_inline]] static void dot(Dot& t, V::W w, const std::int8_t* a) { V::dot4(t, w, a); }
   [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, V::F acc) {
     acc = V::fma(V::from_int(V::dot_finish(t, 0)), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
@@ -72,7 +79,9 @@ struct Q8_0 {
   using Dot = V::Dot8;
   static Dot start(const QuantBlock& a, int r) { return V::dot8_start(a.comp8[r]); }
   template <int Group, class Fn>
-  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) { fn(V::bytes(q + 64 * Group)); }
+  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) {
+    fn(V::bytes(q + 64 * Group));
+  }
   [[gnu::always_inline]] static void dot(Dot& t, V::W8 w, const std::int8_t* a) { V::dot4_bytes(t, w, a); }
   [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, V::F acc) {
     return V::fma(V::from_int(V::dot8_finish(t)), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
@@ -81,7 +90,8 @@ struct Q8_0 {
 
 // M rows times one vector of a panel. `input` is the first row's quad, `quad_blocks` its length.
 template <class L, int M>
-[[gnu::noinline]] void quant_tile(const std::byte* panel, int part, const QuantBlock* input, int quad_blocks, const InputLayout& layout, TileOut to) {
+[[gnu::noinline]] void quant_tile(const std::byte* panel, int part, const QuantBlock* input, int quad_blocks, const InputLayout& layout,
+                                  TileOut to) {
   constexpr int kQuads = (M + 3) / 4;
   constexpr std::size_t kBytes = weight_block_bytes(L::type);
   const std::size_t ahead = M <= 4 ? 8 * kBytes : 0;
@@ -90,15 +100,18 @@ template <class L, int M>
       [&](V::F(&acc)[M], int block) __attribute__((always_inline)) {
         const std::byte* w = panel + static_cast<std::size_t>(block) * kBytes;
         if constexpr (M <= 4)
-          unroll<static_cast<int>((kBytes + 63) / 64 / kParts)>([&](auto i) { __builtin_prefetch(w + ahead + 64 * (i * kParts + part), 0, 3); });
+          unroll<static_cast<int>((kBytes + 63) / 64 / kParts)>(
+              [&](auto i) { __builtin_prefetch(w + ahead + 64 * (i * kParts + part), 0, 3); });
         const auto* q = reinterpret_cast<const std::uint8_t*>(w + L::quants) + part * V::lanes * 4;
         unroll<kQuads>([&](auto quad) {
           constexpr int G = quad * 4 + 4 <= M ? 4 : M - quad * 4;
-          const QuantBlock& a = input[static_cast<std::size_t>(quad) * static_cast<std::size_t>(quad_blocks) + static_cast<std::size_t>(block)];
+          const QuantBlock& a =
+              input[static_cast<std::size_t>(quad) * static_cast<std::size_t>(quad_blocks) + static_cast<std::size_t>(block)];
           typename L::Dot t[G];
           unroll<G>([&](auto r) { t[r] = L::start(a, r); });
           unroll<8>([&](auto group) {
-            L::template weights<group>(q, [&](auto weights) __attribute__((always_inline)) { unroll<G>([&](auto r) { L::dot(t[r], weights, a.q[group][r]); }); });
+            L::template weights<group>(
+                q, [&](auto weights) __attribute__((always_inline)) { unroll<G>([&](auto r) { L::dot(t[r], weights, a.q[group][r]); }); });
           });
           unroll<G>([&](auto r) { acc[quad * 4 + r] = L::scale(t[r], w, part, a, r, acc[quad * 4 + r]); });
         });
@@ -115,8 +128,12 @@ struct F32 {
   static constexpr DType type = DType::f32;
   static constexpr std::size_t quad_block_bytes = kF32BlockBytes;
   static constexpr int steps = 32;
-  static V::F weights(const std::byte* w, int step, int part) { return V::load(reinterpret_cast<const float*>(w) + step * 16 + part * V::lanes); }
-  static V::F add(V::F acc, V::F w, const std::byte* a, int step, int r) { return V::fma(w, V::set1(reinterpret_cast<const float*>(a)[step * 4 + r]), acc); }
+  static V::F weights(const std::byte* w, int step, int part) {
+    return V::load(reinterpret_cast<const float*>(w) + step * 16 + part * V::lanes);
+  }
+  static V::F add(V::F acc, V::F w, const std::byte* a, int step, int r) {
+    return V::fma(w, V::set1(reinterpret_cast<const float*>(a)[step * 4 + r]), acc);
+  }
 };
 
 struct F16 {
@@ -144,8 +161,8 @@ struct Bf16 {
 
 // M rows times U consecutive vectors, beginning with vector `unit` counted over panels.
 template <class L, int M, int U>
-[[gnu::noinline]] void float_tile(const std::byte* weights, std::size_t panel_bytes, const std::byte* input, int quad_blocks, const InputLayout& layout,
-                                  TileOut to) {
+[[gnu::noinline]] void float_tile(const std::byte* weights, std::size_t panel_bytes, const std::byte* input, int quad_blocks,
+                                  const InputLayout& layout, TileOut to) {
   constexpr int kQuads = (M + 3) / 4;
   const std::byte* w[U];
   unroll<U>([&](auto u) { w[u] = weights + (u / kParts) * panel_bytes; });
@@ -159,8 +176,7 @@ template <class L, int M, int U>
         for (int step = 0; step < L::steps; ++step) {
           decltype(L::weights(nullptr, 0, 0)) x[U];
           unroll<U>([&](auto u) { x[u] = L::weights(w[u] + at, step, u % kParts); });
-          if constexpr (M <= 4)
-            unroll<U / kParts>([&](auto p) { __builtin_prefetch(w[p * kParts] + at + 2048 + 64 * step, 0, 3); });
+          if constexpr (M <= 4) unroll<U / kParts>([&](auto p) { __builtin_prefetch(w[p * kParts] + at + 2048 + 64 * step, 0, 3); });
           unroll<kQuads>([&](auto quad) {
             constexpr int G = quad * 4 + 4 <= M ? 4 : M - quad * 4;
             const std::byte* from = a + quad * quad_bytes;
@@ -205,9 +221,11 @@ void quant_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
   for (int panel = panels.begin; panel < panels.end; ++panel) {
     const std::byte* w = g.weights->data + static_cast<std::size_t>(panel) * g.weights->panel_bytes();
     for_row_tiles<kLargest>(rows.size(), [&](auto tile, int m) {
-      const TileOut at{to.out + static_cast<std::size_t>(m) * to.row_stride + (panel - panels.begin) * kPanelRows, to.row_stride, to.root_stride};
+      const TileOut at{to.out + static_cast<std::size_t>(m) * to.row_stride + (panel - panels.begin) * kPanelRows, to.row_stride,
+                       to.root_stride};
       for (int part = 0; part < kParts; ++part)
-        quant_tile<L, tile>(w, part, input + static_cast<std::size_t>(m / kQuadRows) * static_cast<std::size_t>(blocks), blocks, *g.layout, at);
+        quant_tile<L, tile>(w, part, input + static_cast<std::size_t>(m / kQuadRows) * static_cast<std::size_t>(blocks), blocks, *g.layout,
+                            at);
     });
   }
 }
@@ -217,16 +235,18 @@ void float_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
   constexpr bool kWide = V::lanes == 16 && V::dot_bf16;  // 32 registers
   constexpr int kLargest = kWide ? 12 : 4;
   const std::size_t quad_bytes = static_cast<std::size_t>(g.input->blocks) * L::quad_block_bytes;
-  const std::byte* input = (L::quad_block_bytes == kBf16BlockBytes ? g.input->bf16 : g.input->f32) + static_cast<std::size_t>(rows.begin / kQuadRows) * quad_bytes;
+  const std::byte* input = (L::quad_block_bytes == kBf16BlockBytes ? g.input->bf16 : g.input->f32) +
+                           static_cast<std::size_t>(rows.begin / kQuadRows) * quad_bytes;
   for (int panel = panels.begin; panel < panels.end;) {
     const int step = std::min(2, panels.end - panel);
     const std::byte* w = g.weights->data + static_cast<std::size_t>(panel) * g.weights->panel_bytes();
     for_row_tiles<kLargest>(rows.size(), [&](auto tile, int m) {
-      const TileOut at{to.out + static_cast<std::size_t>(m) * to.row_stride + (panel - panels.begin) * kPanelRows, to.row_stride, to.root_stride};
+      const TileOut at{to.out + static_cast<std::size_t>(m) * to.row_stride + (panel - panels.begin) * kPanelRows, to.row_stride,
+                       to.root_stride};
       const std::byte* from = input + static_cast<std::size_t>(m / kQuadRows) * quad_bytes;
       const auto run = [&](auto units, int first) {
-        float_tile<L, tile, units>(w + static_cast<std::size_t>(first) * g.weights->panel_bytes(), g.weights->panel_bytes(), from, g.input->blocks, *g.layout,
-                                   TileOut{at.out + first * kPanelRows, at.row_stride, at.root_stride});
+        float_tile<L, tile, units>(w + static_cast<std::size_t>(first) * g.weights->panel_bytes(), g.weights->panel_bytes(), from,
+                                   g.input->blocks, *g.layout, TileOut{at.out + first * kPanelRows, at.row_stride, at.root_stride});
       };
       // Two panels at once where the registers hold them, else one after another.
       if (step == 2 && (kWide || (V::lanes == 8 && tile <= 2))) return run(std::integral_constant<int, 2 * kParts>{}, 0);

@@ -27,7 +27,7 @@ bool supported() {
 }  // namespace
 
 const KernelTable& table() {
-  static const KernelTable kTable{"avx2", supported, form, gemm, gated, pack, norm, rope_store, attention, attention_fold};
+  static const KernelTable kTable{"avx2", supported, form, gemm, gated, pack, norm, kv_store, attention, attention_fold};
   return kTable;
 }
 

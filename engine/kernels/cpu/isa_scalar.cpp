@@ -25,7 +25,7 @@ bool supported() {
 }  // namespace
 
 const KernelTable& table() {
-  static const KernelTable kTable{"scalar", supported, form, gemm, gated, pack, norm, rope_store, attention, attention_fold};
+  static const KernelTable kTable{"scalar", supported, form, gemm, gated, pack, norm, kv_store, attention, attention_fold};
   return kTable;
 }
 

@@ -33,18 +33,33 @@ struct V {
   static float fold_max(F a) {
     return fold8(a, [](__m128 x, __m128 y) { return _mm_max_ps(x, y); });
   }
-  static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static float lane0(F a) { return _mm256_cvtss_f32(a); }
+  static I magnitude(F a) { return _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7FFFFFFF)); }
+  static I max(I a, I b) { return _mm256_max_epi32(a, b); }
+  static std::int32_t fold_max(I a) {
+    __m128i q = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    q = _mm_max_epi32(q, _mm_unpackhi_epi64(q, q));
+    return _mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 1)));
+  }
   static void store_i8(std::int8_t* p, F x) {
     const __m256i i = _mm256_cvtps_epi32(x);
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  }
+  // The sum of 16 bytes.
+  static std::int32_t sum_i8(const std::int8_t* p) {
+    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(0x80)));
+    const __m128i sums = _mm_sad_epu8(x, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
   }
 
   // u4 times int8: 16-bit sums of a whole block fit, 8 * 2 * 15 * 127 = 30480.
   using Dot = __m256i;
   using W = __m256i;
   static Dot dot_start(std::int32_t) { return _mm256_setzero_si256(); }
-  static I dot_finish(Dot t, std::int32_t comp) { return _mm256_add_epi32(_mm256_madd_epi16(t, _mm256_set1_epi16(1)), _mm256_set1_epi32(comp)); }
+  static I dot_finish(Dot t, std::int32_t comp) {
+    return _mm256_add_epi32(_mm256_madd_epi16(t, _mm256_set1_epi16(1)), _mm256_set1_epi32(comp));
+  }
   static W low_nibbles(const std::uint8_t* p) { return _mm256_and_si256(load_bytes(p), _mm256_set1_epi8(15)); }
   static W high_nibbles(const std::uint8_t* p) { return _mm256_and_si256(_mm256_srli_epi16(load_bytes(p), 4), _mm256_set1_epi8(15)); }
   static void dot4(Dot& t, W w, const std::int8_t* a) { t = _mm256_add_epi16(t, _mm256_maddubs_epi16(w, broadcast(a))); }
@@ -74,7 +89,8 @@ struct V {
   static Pair make_pair(float a, float b) { return {a, b}; }
   static Pairs load_pairs(const void* p) {
     const __m256i x = _mm256_loadu_si256(static_cast<const __m256i*>(p));
-    return {_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)), _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))))};
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)),
+            _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))))};
   }
   static void store_pairs(Pair* p, const float* x) { __builtin_memcpy(p, x, 64); }  // 16 floats are 8 pairs of neighbours
   static Pairs first_of_pairs(Pairs x) { return {x.even, zero()}; }

@@ -17,7 +17,7 @@ struct V {
   static F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm512_max_ps(a, b); }  // b where either is NaN
   static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  static F scale2(F a, F n) { return _mm512_scalef_ps(a, n); }  // a * 2^n
+  static F scale2(F a, F n) { return _mm512_scalef_ps(a, n); }                                 // a * 2^n
   static F first(F a, int n, F other) { return _mm512_mask_mov_ps(other, first_mask(n), a); }  // lanes < n from a
   static F from_int(I a) { return _mm512_cvtepi32_ps(a); }
   static F load_f16(const void* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
@@ -29,8 +29,24 @@ struct V {
     const __m256 h = _mm256_max_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)));
     return fold8(h, [](__m128 x, __m128 y) { return _mm_max_ps(x, y); });
   }
-  static F abs(F a) { return _mm512_abs_ps(a); }
-  static void store_i8(std::int8_t* p, F x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))); }
+  static float lane0(F a) { return _mm_cvtss_f32(_mm512_castps512_ps128(a)); }
+  static I magnitude(F a) { return _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7FFFFFFF)); }
+  static I max(I a, I b) { return _mm512_max_epi32(a, b); }
+  static std::int32_t fold_max(I a) {
+    const __m256i h = _mm256_max_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+    __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+    q = _mm_max_epi32(q, _mm_unpackhi_epi64(q, q));
+    return _mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 1)));
+  }
+  static void store_i8(std::int8_t* p, F x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+  }
+  // The sum of 16 bytes.
+  static std::int32_t sum_i8(const std::int8_t* p) {
+    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(0x80)));
+    const __m128i sums = _mm_sad_epu8(x, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
+  }
 
   // Sums of u4 or u8 weights times int8 inputs, four columns to a lane.
   using Dot = __m512i;
@@ -38,7 +54,9 @@ struct V {
   static Dot dot_start(std::int32_t comp) { return _mm512_set1_epi32(comp); }
   static I dot_finish(Dot t, std::int32_t) { return t; }
   static W low_nibbles(const std::uint8_t* p) { return _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(15)); }
-  static W high_nibbles(const std::uint8_t* p) { return _mm512_and_si512(_mm512_srli_epi16(_mm512_loadu_si512(p), 4), _mm512_set1_epi8(15)); }
+  static W high_nibbles(const std::uint8_t* p) {
+    return _mm512_and_si512(_mm512_srli_epi16(_mm512_loadu_si512(p), 4), _mm512_set1_epi8(15));
+  }
   static void dot4(Dot& t, W w, const std::int8_t* a) { t = _mm512_dpbusd_epi32(t, w, _mm512_set1_epi32(load_i32(a))); }
   using Dot8 = __m512i;
   using W8 = __m512i;
@@ -52,10 +70,16 @@ struct V {
   using Pair = std::uint32_t;
   static Pair make_pair(float a, float b) { return f32_to_bf16(a) | static_cast<std::uint32_t>(f32_to_bf16(b)) << 16; }
   static Pairs load_pairs(const void* p) { return reinterpret_cast<__m512bh>(_mm512_loadu_si512(p)); }
-  static Pairs first_of_pairs(Pairs x) { return reinterpret_cast<__m512bh>(_mm512_and_si512(reinterpret_cast<__m512i>(x), _mm512_set1_epi32(0xFFFF))); }
-  static F dot2(F acc, Pairs x, Pair p) { return _mm512_dpbf16_ps(acc, x, reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(p)))); }
+  static Pairs first_of_pairs(Pairs x) {
+    return reinterpret_cast<__m512bh>(_mm512_and_si512(reinterpret_cast<__m512i>(x), _mm512_set1_epi32(0xFFFF)));
+  }
+  static F dot2(F acc, Pairs x, Pair p) {
+    return _mm512_dpbf16_ps(acc, x, reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(p))));
+  }
   // 16 floats become 8 pairs of neighbours.
-  static void store_pairs(Pair* p, const float* x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(load(x)))); }
+  static void store_pairs(Pair* p, const float* x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(load(x))));
+  }
 
  private:
   static __mmask16 first_mask(int n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1u << n) - 1); }

@@ -16,26 +16,50 @@ struct V {
   }
 
   static F zero() { return set1(0); }
-  static F set1(float x) { return each<F>([&](int) { return x; }); }
-  static F load(const float* p) { return each<F>([&](int i) { return p[i]; }); }
+  static F set1(float x) {
+    return each<F>([&](int) { return x; });
+  }
+  static F load(const float* p) {
+    return each<F>([&](int i) { return p[i]; });
+  }
   static void store(float* p, const F& x) { std::memcpy(p, x.v, sizeof x.v); }
-  static F add(const F& a, const F& b) { return each<F>([&](int i) { return a.v[i] + b.v[i]; }); }
-  static F sub(const F& a, const F& b) { return each<F>([&](int i) { return a.v[i] - b.v[i]; }); }
-  static F mul(const F& a, const F& b) { return each<F>([&](int i) { return a.v[i] * b.v[i]; }); }
-  static F div(const F& a, const F& b) { return each<F>([&](int i) { return a.v[i] / b.v[i]; }); }
+  static F add(const F& a, const F& b) {
+    return each<F>([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static F sub(const F& a, const F& b) {
+    return each<F>([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static F mul(const F& a, const F& b) {
+    return each<F>([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static F div(const F& a, const F& b) {
+    return each<F>([&](int i) { return a.v[i] / b.v[i]; });
+  }
   // Not fused: the baseline instruction set has no fma.
-  static F fma(const F& a, const F& b, const F& c) { return each<F>([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-  static F fnma(const F& a, const F& b, const F& c) { return each<F>([&](int i) { return c.v[i] - a.v[i] * b.v[i]; }); }
-  static F max(const F& a, const F& b) { return each<F>([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }  // b where either is NaN
-  static F round(const F& a) { return each<F>([&](int i) { return std::nearbyint(a.v[i]); }); }
+  static F fma(const F& a, const F& b, const F& c) {
+    return each<F>([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+  }
+  static F fnma(const F& a, const F& b, const F& c) {
+    return each<F>([&](int i) { return c.v[i] - a.v[i] * b.v[i]; });
+  }
+  static F max(const F& a, const F& b) {
+    return each<F>([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  }  // b where either is NaN
+  static F round(const F& a) {
+    return each<F>([&](int i) { return std::nearbyint(a.v[i]); });
+  }
   static F scale2(const F& a, const F& n) {
     return each<F>([&](int i) {
       const int whole = static_cast<int>(std::fmax(std::fmin(n.v[i], 126.0f), -252.0f)), half = whole >> 1;
       return a.v[i] * power2(half) * power2(whole - half);
     });
   }
-  static F first(const F& a, int n, const F& other) { return each<F>([&](int i) { return i < n ? a.v[i] : other.v[i]; }); }
-  static F from_int(const I& a) { return each<F>([&](int i) { return static_cast<float>(a.v[i]); }); }
+  static F first(const F& a, int n, const F& other) {
+    return each<F>([&](int i) { return i < n ? a.v[i] : other.v[i]; });
+  }
+  static F from_int(const I& a) {
+    return each<F>([&](int i) { return static_cast<float>(a.v[i]); });
+  }
   static F load_f16(const void* p) {
     const auto* h = static_cast<const std::uint16_t*>(p);
     return each<F>([&](int i) { return f16_to_f32(h[i]); });
@@ -52,16 +76,26 @@ struct V {
   static float fold_max(const F& a) {
     return fold(a, [](float x, float y) { return x > y ? x : y; });
   }
-  static F abs(const F& a) { return each<F>([&](int i) { return std::fabs(a.v[i]); }); }
+  static float lane0(const F& a) { return a.v[0]; }
+  static I magnitude(const F& a) {
+    return each<I>([&](int i) { return std::bit_cast<std::int32_t>(a.v[i]) & 0x7FFFFFFF; });
+  }
+  static I max(const I& a, const I& b) {
+    return each<I>([&](int i) { return std::max(a.v[i], b.v[i]); });
+  }
+  static std::int32_t fold_max(const I& a) { return *std::max_element(a.v, a.v + 16); }
   static void store_i8(std::int8_t* p, const F& x) {
     for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int8_t>(std::nearbyint(x.v[i]));
   }
+  static std::int32_t sum_i8(const std::int8_t* p) { return std::accumulate(p, p + 16, 0); }
 
   using Dot = I;
   struct W {
     std::int8_t v[64];
   };
-  static Dot dot_start(std::int32_t comp) { return each<I>([&](int) { return comp; }); }
+  static Dot dot_start(std::int32_t comp) {
+    return each<I>([&](int) { return comp; });
+  }
   static I dot_finish(const Dot& t, std::int32_t) { return t; }
   static W low_nibbles(const std::uint8_t* p) {
     W w;

@@ -7,37 +7,58 @@ namespace {
 class Sequence {
  public:
   Sequence(const KernelTable& table, KvType kv, int tokens, int heads, int d, std::mt19937& random)
-      : table_(table), kv_(kv), tokens_(tokens), heads_(heads), d_(d), qkv_(random_floats(static_cast<std::size_t>(tokens * stride()), 1.0f, random)) {
+      : table_(table),
+        kv_(kv),
+        tokens_(tokens),
+        heads_(heads),
+        d_(d),
+        qkv_(random_floats(static_cast<std::size_t>(tokens * stride()), 1.0f, random)) {
     const int blocks = (tokens + 15) / 16;
     pool_ = AlignedBuffer(static_cast<std::size_t>(blocks + 3) * kv_page_bytes(kv, d));
     std::memset(pool_.data(), 0xFF, pool_.size());
     for (int b = 0; b < blocks; ++b) blocks_.push_back((b * 7 + 2) % (blocks + 3));
     std::sort(blocks_.begin(), blocks_.end(), [](int a, int b) { return a * 5 % 11 < b * 5 % 11; });
-    rotated_ = qkv_;
-    std::vector<float> one(static_cast<std::size_t>(tokens * d / 2), 1.0f), zero(one.size(), 0.0f);
+    cosines_.assign(static_cast<std::size_t>(tokens * d / 2), 1.0f);
+    sines_.assign(cosines_.size(), 0.0f);
     std::vector<BlockId> block_of_row;
     std::vector<std::int32_t> slot_of_row;
     for (int t = 0; t < tokens; ++t) {
       block_of_row.push_back(blocks_[static_cast<std::size_t>(t / 16)]);
       slot_of_row.push_back(t % 16);
     }
-    table.rope_store({rotated_.data(), static_cast<std::size_t>(stride()), heads, 1, d, d, static_cast<std::size_t>(heads * d), static_cast<std::size_t>((heads + 1) * d),
-                      one.data(), zero.data(), block_of_row.data(), slot_of_row.data(), pool_.data(), 0, kv},
-                     {0, tokens});
+    table.kv_store({qkv_.data(), static_cast<std::size_t>(stride()), 1, d, static_cast<std::size_t>(heads * d),
+                    static_cast<std::size_t>((heads + 1) * d), rope(), block_of_row.data(), slot_of_row.data(), pool_.data(), 0, kv},
+                   {0, tokens});
   }
 
+  Rope rope() const { return {cosines_.data(), sines_.data(), d_}; }
   int stride() const { return (heads_ + 2) * d_; }
 
   // Rows [begin, end) in tiles of `tile` rows, split over keys in `pieces` where pieces > 1. -> (rows, heads * d)
   std::vector<float> attend(int begin, int end, int tile, int pieces) const {
     std::vector<float> out(static_cast<std::size_t>((end - begin) * heads_ * d_));
     AlignedBuffer scratch(attention_scratch_bytes(d_));
-    const float* rows = rotated_.data() + begin * stride();
+    const float* rows = qkv_.data() + begin * stride();
     for (int r = 0; r < end - begin; r += tile) {
       const Run run{r, std::min(end - begin, r + tile)};
       const int chunks = (begin + run.end - 1) / kChunkKeys + 1;
-      AttentionArgs args{rows, static_cast<std::size_t>(stride()), 0, heads_, d_, 1.0f / std::sqrt(static_cast<float>(d_)), begin + r, blocks_.data(), pool_.data(), kv_,
-                         out.data(), static_cast<std::size_t>(heads_ * d_), 0, scratch.data(), {0, chunks}, nullptr};
+      AttentionArgs args{rows,
+                         static_cast<std::size_t>(stride()),
+                         0,
+                         heads_,
+                         d_,
+                         rope(),
+                         1.0f / std::sqrt(static_cast<float>(d_)),
+                         begin + r,
+                         blocks_.data(),
+                         pool_.data(),
+                         kv_,
+                         out.data(),
+                         static_cast<std::size_t>(heads_ * d_),
+                         0,
+                         scratch.data(),
+                         {0, chunks},
+                         nullptr};
       std::vector<float> partials(static_cast<std::size_t>(chunks * run.size() * heads_ * (d_ + 2)));
       if (pieces > 1) {
         args.partials = partials.data();
@@ -61,14 +82,17 @@ class Sequence {
       double largest = -1e300, sum = 0;
       for (int t = 0; t <= row; ++t) {
         double s = 0;
-        for (int i = 0; i < d_; ++i) s += double(qkv_[static_cast<std::size_t>(row * stride() + h * d_ + i)]) * double(qkv_[static_cast<std::size_t>(t * stride() + heads_ * d_ + i)]);
+        for (int i = 0; i < d_; ++i)
+          s += double(qkv_[static_cast<std::size_t>(row * stride() + h * d_ + i)]) *
+               double(qkv_[static_cast<std::size_t>(t * stride() + heads_ * d_ + i)]);
         p.push_back(s / std::sqrt(d_));
         largest = std::max(largest, p.back());
       }
       for (double& v : p) sum += v = std::exp(v - largest);
       for (int t = 0; t <= row; ++t)
         for (int i = 0; i < d_; ++i)
-          out[static_cast<std::size_t>(h * d_ + i)] += p[static_cast<std::size_t>(t)] / sum * double(qkv_[static_cast<std::size_t>(t * stride() + (heads_ + 1) * d_ + i)]);
+          out[static_cast<std::size_t>(h * d_ + i)] +=
+              p[static_cast<std::size_t>(t)] / sum * double(qkv_[static_cast<std::size_t>(t * stride() + (heads_ + 1) * d_ + i)]);
     }
     return out;
   }
@@ -77,7 +101,7 @@ class Sequence {
   const KernelTable& table_;
   const KvType kv_;
   const int tokens_, heads_, d_;
-  std::vector<float> qkv_, rotated_;
+  std::vector<float> qkv_, cosines_, sines_;
   AlignedBuffer pool_;
   std::vector<BlockId> blocks_;
 };
@@ -93,7 +117,8 @@ TEST_P(AttentionTest, EqualsTheDefinition) {
       for (const int row : {0, tokens / 2, tokens - 1}) {
         const auto want = s.reference(row);
         for (int i = 0; i < heads * d; ++i)
-          ASSERT_NEAR(out[static_cast<std::size_t>(row * heads * d + i)], want[static_cast<std::size_t>(i)], kv == KvType::bf16 ? 3e-2 : 5e-6)
+          ASSERT_NEAR(out[static_cast<std::size_t>(row * heads * d + i)], want[static_cast<std::size_t>(i)],
+                      kv == KvType::bf16 ? 3e-2 : 5e-6)
               << "tokens " << tokens << " heads " << heads << " d " << d << " row " << row << " " << i;
       }
     }
@@ -106,7 +131,9 @@ TEST_P(AttentionTest, CutsChangeNoBit) {
     const int tokens = 700, heads = 3, d = 64;
     const Sequence s(*GetParam(), kv, tokens, heads, d, random);
     const auto whole = s.attend(0, tokens, 8, 1);
-    const auto same = [&](const std::vector<float>& part, int begin) { return std::memcmp(part.data(), whole.data() + begin * heads * d, part.size() * 4) == 0; };
+    const auto same = [&](const std::vector<float>& part, int begin) {
+      return std::memcmp(part.data(), whole.data() + begin * heads * d, part.size() * 4) == 0;
+    };
     for (const int row : {0, 1, 15, 16, 126, 127, 128, 129, 255, 256, 500, 699}) {
       ASSERT_TRUE(same(s.attend(row, row + 1, 1, 1), row)) << row;
       ASSERT_TRUE(same(s.attend(row, row + 1, 1, 3), row)) << row;
@@ -127,7 +154,8 @@ TEST_P(AttentionTest, SpansFoldAlike) {
     ASSERT_EQ(0, std::memcmp(row.data(), tile.data() + r * heads * d, row.size() * 4)) << r;
   }
   const auto want = s.reference(tokens - 1);
-  for (int i = 0; i < heads * d; ++i) EXPECT_NEAR(tile[static_cast<std::size_t>(11 * heads * d + i)], want[static_cast<std::size_t>(i)], 2e-2);
+  for (int i = 0; i < heads * d; ++i)
+    EXPECT_NEAR(tile[static_cast<std::size_t>(11 * heads * d + i)], want[static_cast<std::size_t>(i)], 2e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tables, AttentionTest, testing::ValuesIn(tables_here()), table_name);

@@ -17,7 +17,8 @@ double tolerance(const KernelTable& table, DType layout) {
 
 class GemmTest : public testing::TestWithParam<const KernelTable*> {
  protected:
-  std::vector<float> run(const Packed& w, const PackedInput& in, const InputLayout& layout, int rows, shardline::Run panels, shardline::Run row_range) {
+  std::vector<float> run(const Packed& w, const PackedInput& in, const InputLayout& layout, int rows, shardline::Run panels,
+                         shardline::Run row_range) {
     const std::size_t stride = static_cast<std::size_t>(w.matrix.panels() * kPanelRows);
     std::vector<float> out(static_cast<std::size_t>(layout.roots) * static_cast<std::size_t>(rows) * stride, -777.0f);
     GetParam()->gemm({&w.matrix, &in.a, &layout, out.data(), stride, static_cast<std::size_t>(rows) * stride}, panels, row_range);
@@ -39,7 +40,8 @@ TEST_P(GemmTest, EqualsThePlainProduct) {
         for (int n = 0; n < outputs; ++n) {
           double sum = 0, size = 0;
           for (int k = 0; k < columns; ++k) {
-            const double term = double(x[static_cast<std::size_t>(r * columns + k)]) * double(m.values[static_cast<std::size_t>(n * columns + k)]);
+            const double term =
+                double(x[static_cast<std::size_t>(r * columns + k)]) * double(m.values[static_cast<std::size_t>(n * columns + k)]);
             sum += term;
             size += std::fabs(term);
           }
@@ -90,11 +92,13 @@ TEST_P(GemmTest, LeavesAddUpToTheSameBits) {
           const InputLayout layout = leaf_input(plan, tree, rank, head_dim);
           const int first = plan.leaves[static_cast<std::size_t>(tree.rank_leaves(rank).begin)].begin * head_dim;
           std::vector<float> mine;
-          for (int r = 0; r < rows; ++r) mine.insert(mine.end(), x.begin() + r * columns + first, x.begin() + r * columns + first + layout.columns);
+          for (int r = 0; r < rows; ++r)
+            mine.insert(mine.end(), x.begin() + r * columns + first, x.begin() + r * columns + first + layout.columns);
           const Packed w(m, type, layout, first);
           const PackedInput in(*GetParam(), mine, rows, layout);
           const auto y = run(w, in, layout, rows, {0, 2}, {0, rows});
-          for (int root = 0; root < layout.roots; ++root) pieces.emplace_back(y.begin() + root * rows * outputs, y.begin() + (root + 1) * rows * outputs);
+          for (int root = 0; root < layout.roots; ++root)
+            pieces.emplace_back(y.begin() + root * rows * outputs, y.begin() + (root + 1) * rows * outputs);
         }
         std::vector<std::vector<float>> stack;
         for (std::size_t i = 0; i < pieces.size(); ++i) {
@@ -106,7 +110,8 @@ TEST_P(GemmTest, LeavesAddUpToTheSameBits) {
         }
         ASSERT_EQ(1u, stack.size());
         if (tp == 1) alone = stack[0];
-        ASSERT_EQ(0, std::memcmp(alone.data(), stack[0].data(), alone.size() * 4)) << dtype_info(type).name << " heads " << heads << " tp " << tp;
+        ASSERT_EQ(0, std::memcmp(alone.data(), stack[0].data(), alone.size() * 4))
+            << dtype_info(type).name << " heads " << heads << " tp " << tp;
       }
     }
   }

@@ -16,14 +16,18 @@
 
 namespace shardline {
 
-namespace avx512_simde { const KernelTable& table(); }  // tests/simde
+namespace avx512_simde {
+const KernelTable& table();
+}  // namespace avx512_simde
 
 // The tables that run here, the emulated one last; the others are named on stdout.
 inline std::vector<const KernelTable*> tables_here() {
   std::vector<const KernelTable*> out;
   for (const KernelTable* t : kernel_tables()) {
-    if (t->supported()) out.push_back(t);
-    else std::printf("[ SKIPPED  ] kernel table %s: this CPU lacks it\n", t->name);
+    if (t->supported())
+      out.push_back(t);
+    else
+      std::printf("[ SKIPPED  ] kernel table %s: this CPU lacks it\n", t->name);
   }
   out.push_back(&avx512_simde::table());
   return out;
@@ -93,7 +97,7 @@ struct PackedInput {
     bf16 = AlignedBuffer(blocks * kBf16BlockBytes);
     f32 = AlignedBuffer(blocks * kF32BlockBytes);
     a = {q8.as<QuantBlock>(), table.form(DType::bf16) == ActivationForm::bf16 ? bf16.data() : nullptr, f32.data(), layout.block_count()};
-    if (!x.empty()) table.pack({x.data(), static_cast<std::size_t>(layout.columns), &layout, &a}, {0, rows});
+    if (!x.empty()) table.pack({x.data(), static_cast<std::size_t>(layout.columns), &layout, &a, {0, layout.block_count()}}, {0, rows});
   }
 };
 
