@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <random>
 
+#include "launcher/agreement.h"
 #include "launcher/boot.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/machine.h"
@@ -169,24 +170,28 @@ Status measure(Machine& machine, const BenchOptions& options, boost::json::objec
   return {};
 }
 
-int bench_machine(bool json) {
-  const MachineLimits limits = measure_machine();
-  if (json) {
-    boost::json::object read;
+int bench_machine(const Options& options) {
+  const auto kernels = allowed_kernels(options.model.kernels);
+  if (!kernels) return fail(kernels.error());
+  const MachineLimits limits = measure_machine(kernels->back());
+  if (options.json) {
+    boost::json::object read, arithmetic;
     for (const auto& [threads, gbps] : limits.read_gbps) read[std::to_string(threads)] = gbps;
-    const boost::json::object object{{"processor", limits.processor},
-                                     {"read_gbps", read},
-                                     {"int8_gops", limits.int8_gops},
-                                     {"bf16_gflops", limits.bf16_gflops},
-                                     {"f32_gflops", limits.f32_gflops}};
+    for (const auto& [threads, rates] : limits.arithmetic)
+      arithmetic[std::to_string(threads)] =
+          boost::json::object{{"int8_gops", rates.int8_gops}, {"bf16_gflops", rates.bf16_gflops}, {"f32_gflops", rates.f32_gflops}};
+    const boost::json::object object{
+        {"processor", limits.processor}, {"kernels", limits.kernels}, {"read_gbps", read}, {"arithmetic", arithmetic}};
     fmt::print("{}\n", boost::json::serialize(object));
     return 0;
   }
-  fmt::print("{}\n", limits.processor);
-  for (const auto& [threads, gbps] : limits.read_gbps)
-    fmt::print("memory read by {} thread{}: {:.1f} GB/s\n", threads, threads == 1 ? "" : "s", gbps);
-  fmt::print("one thread: {:.0f} GOP/s int8, {:.0f} GFLOP/s bf16, {:.0f} GFLOP/s float32\n", limits.int8_gops, limits.bf16_gflops,
-             limits.f32_gflops);
+  fmt::print("{}; instructions of the {} kernels\n{:>7}{:>13}{:>13}{:>15}{:>18}\n", limits.processor, limits.kernels, "threads",
+             "memory GB/s", "int8 GOP/s", "bf16 GFLOP/s", "float32 GFLOP/s");
+  for (std::size_t i = 0; i < limits.read_gbps.size(); ++i) {
+    const ArithmeticLimits& rates = limits.arithmetic[i].second;
+    fmt::print("{:>7}{:>13.1f}{:>13.0f}{:>15.0f}{:>18.0f}\n", limits.read_gbps[i].first, limits.read_gbps[i].second, rates.int8_gops,
+               rates.bf16_gflops, rates.f32_gflops);
+  }
   return 0;
 }
 
@@ -194,7 +199,7 @@ int bench_machine(bool json) {
 
 int run_bench(const Options& options, parallel::Job* job) {
   const BenchOptions& bench = options.bench;
-  if (bench.machine) return bench_machine(options.json);
+  if (bench.machine) return bench_machine(options);
   ModelOptions model = options.model;
   const int longest = std::max(bench.prefill, bench.steps ? bench.context + bench.steps : 1);
   model.max_model_len = std::max(model.max_model_len, longest);

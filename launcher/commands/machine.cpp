@@ -23,16 +23,6 @@ constexpr double kInstructions = 12.0 * kRounds;
 
 void clear_sources() { asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\n vpxor %%xmm13,%%xmm13,%%xmm13" ::: "xmm12", "xmm13"); }
 
-// -> seconds
-template <class Loop>
-double timed(Loop loop) {
-  std::uint64_t rounds = kRounds;
-  clear_sources();
-  const TimePoint begin = Clock::now();
-  loop(rounds);
-  return seconds_since(begin);
-}
-
 void int8_avx512(std::uint64_t n) {
   asm volatile("1:\n .irp r,0,1,2,3,4,5,6,7,8,9,10,11\n vpdpbusd %%zmm12,%%zmm13,%%zmm\\r\n .endr\n dec %0\n jnz 1b"
                : "+r"(n)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
@@ -56,11 +46,20 @@ void f32_avx2(std::uint64_t n) {
                : "+r"(n)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
 }
 
-// The best of three, in 10^9 operations per second of one thread.
-template <class Loop>
-double best_rate(Loop loop, double operations) {
+// 10^9 operations per second of `threads` threads that run a loop each: the best of three.
+double best_rate(void (*loop)(std::uint64_t), double operations, int threads) {
   double best = 0;
-  for (int i = 0; i < 3; ++i) best = std::max(best, kInstructions * operations / timed(loop) / 1e9);
+  for (int i = 0; i < 3; ++i) {
+    const TimePoint begin = Clock::now();
+    std::vector<std::jthread> team;
+    for (int t = 0; t < threads; ++t)
+      team.emplace_back([loop] {
+        clear_sources();
+        loop(kRounds);
+      });
+    team.clear();
+    best = std::max(best, threads * kInstructions * operations / seconds_since(begin) / 1e9);
+  }
   return best;
 }
 
@@ -110,7 +109,7 @@ std::string processor_name() {
 
 }  // namespace
 
-MachineLimits measure_machine() {
+MachineLimits measure_machine(const std::string& kernels) {
   MachineLimits limits;
   const bool avx512 = __builtin_cpu_supports("avx512vnni"), bf16 = __builtin_cpu_supports("avx512bf16"),
              avx2 = __builtin_cpu_supports("avx2");
@@ -118,17 +117,22 @@ MachineLimits measure_machine() {
                                  avx512 ? (bf16 ? "AVX-512 VNNI BF16" : "AVX-512 VNNI")
                                  : avx2 ? "AVX2"
                                         : "no AVX2");
-  const cpu_set_t cores = parallel::own_cores();
-  for (int threads = 1; threads <= CPU_COUNT(&cores); threads = threads < 4 ? threads + 1 : threads * 2)
+  limits.kernels = kernels;
+  const cpu_set_t set = parallel::own_cores();
+  const int cores = CPU_COUNT(&set);
+  for (int threads = 1; threads <= cores; threads = threads < 4 ? threads + 1 : threads * 2) {
     limits.read_gbps.emplace_back(threads, read_bandwidth(threads));
-  if (avx512) {
-    limits.int8_gops = best_rate(int8_avx512, 128);
-    limits.f32_gflops = best_rate(f32_avx512, 32);
-  } else if (avx2) {
-    limits.int8_gops = best_rate(int8_avx2, 64);
-    limits.f32_gflops = best_rate(f32_avx2, 16);
+    ArithmeticLimits rates;
+    if (kernels == "avx512" && avx512) {
+      rates.int8_gops = best_rate(int8_avx512, 128, threads);
+      rates.f32_gflops = best_rate(f32_avx512, 32, threads);
+      if (bf16) rates.bf16_gflops = best_rate(bf16_avx512, 64, threads);
+    } else if (kernels == "avx2") {
+      rates.int8_gops = best_rate(int8_avx2, 64, threads);
+      rates.f32_gflops = best_rate(f32_avx2, 16, threads);
+    }
+    limits.arithmetic.emplace_back(threads, rates);
   }
-  if (bf16) limits.bf16_gflops = best_rate(bf16_avx512, 64);
   return limits;
 }
 

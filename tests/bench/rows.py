@@ -1,0 +1,170 @@
+"""The comparisons, each with its goals."""
+import dataclasses
+import statistics
+from typing import Callable, Optional
+
+from engines import CONTEXT, beside, reading
+from process import busy_loop
+
+
+@dataclasses.dataclass
+class Goal:
+    """Met where the ratio or the share of the machine's limit is reached; `most`: where the first value is below."""
+    ratio: Optional[float] = None
+    share: Optional[float] = None
+    most: Optional[float] = None      # of our seconds
+    most_ratio: Optional[float] = None
+
+    def text(self):
+        parts = [f"≥ {self.ratio:g}" if self.ratio else "", f"≥ {100 * self.share:.0f} % of the limit" if self.share else "", f"≤ {self.most:g} s" if self.most else "",
+                 f"≤ {self.most_ratio:g}" if self.most_ratio else ""]
+        return " or ".join(part for part in parts if part)
+
+    def met(self, ours, ratio, share):
+        return bool((self.ratio and ratio and ratio >= self.ratio) or (self.share and share and share >= self.share) or (self.most and ours <= self.most)
+                    or (self.most_ratio and ratio and ratio <= self.most_ratio))
+
+
+@dataclasses.dataclass
+class Row:
+    """`ours` gives (value, rate or None), `theirs` a value; what they need is made when the row's turn comes."""
+    name: str
+    ours: Callable
+    theirs: Optional[Callable] = None
+    against: str = "llama.cpp"
+    limit: Optional[Callable] = None  # machine -> the most that `rate` can be
+    unit: str = "tokens/s"
+    rate_unit: str = ""
+    goals: dict = dataclasses.field(default_factory=dict)  # kernels -> Goal
+
+    def pair(self):
+        value, rate = self.ours()
+        return value, self.theirs() if self.theirs else None, rate
+
+    def result(self, pairs, machines, kernels):
+        ours = statistics.median(value for value, _, _ in pairs)
+        ratios = sorted(value / other for value, other, _ in pairs) if self.theirs else []
+        rates = [rate for _, _, rate in pairs if rate]
+        limit = statistics.median(self.limit(machine) for machine in machines) if self.limit and rates else None
+        share = statistics.median(rates) / limit if limit else None
+        ratio = statistics.median(ratios) if ratios else None
+        goal = self.goals.get(kernels)
+        return {"row": self.name, "against": self.against, "unit": self.unit, "ours": ours, "theirs": statistics.median(other for _, other, _ in pairs) if self.theirs else None,
+                "ratio": ratio, "ratio_min": ratios[0] if ratios else None, "ratio_max": ratios[-1] if ratios else None, "rate": statistics.median(rates) if rates else None,
+                "rate_unit": self.rate_unit, "limit": limit, "share": share, "goal": goal.text() if goal else "", "met": goal.met(ours, ratio, share) if goal else None,
+                "pairs": pairs}
+
+
+def both(ratio, share=None):
+    return {"avx512": Goal(ratio, share), "avx2": Goal(ratio, share)}
+
+
+def each(avx512, avx2):
+    return {"avx512": Goal(*avx512), "avx2": Goal(*avx2)}
+
+
+def most(seconds=None, ratio=None):
+    return {kernels: Goal(most=seconds, most_ratio=ratio) for kernels in ("avx512", "avx2")}
+
+
+class Rows:
+    def __init__(self, ours, theirs, models, threads):
+        self.ours, self.theirs, self.models, self.threads = ours, theirs, models, threads
+        self.half, self.quarter = max(1, threads // 2), max(1, threads // 4)
+
+    def all(self):
+        for group in (self.prefills, self.decodes, self.long_decodes, self.ranks_as_threads, self.against_split, self.four_ranks, self.starts, self.crowds):
+            yield from group()
+
+    # ---- limits
+
+    def limit(self, work, form):
+        """-> (of the machine, unit)"""
+        def most_of(by_threads):
+            return by_threads[max((n for n in by_threads if int(n) <= self.threads), key=int)]
+
+        def arithmetic(machine):
+            rates = most_of(machine["arithmetic"])
+            if form.startswith("Q"):
+                return rates["int8_gops"]
+            return rates["bf16_gflops"] if form == "BF16" and rates["bf16_gflops"] else rates["f32_gflops"]
+        return (arithmetic, "GOP/s") if work.get("prefill") else (lambda machine: most_of(machine["read_gbps"]), "GB/s")
+
+    # ---- kinds of rows
+
+    def versus(self, number, shape, form, work, goals):
+        limit, unit = self.limit(work, form)
+        return Row(f"{number} {title(work)}, {shape} {form}", lambda: self.ours.bench(self.models.path(shape, form), work, self.threads),
+                   lambda: self.theirs.bench(self.models.path(shape, form), work, self.threads), limit=limit, rate_unit=unit, goals=goals)
+
+    def divided(self, number, work, tp, pp, threads, processes, goals):
+        limit, unit = self.limit(work, "Q4_0")
+        ranks = "processes" if processes else "threads"
+        return Row(f"{number} {title(work)}, SmolLM2 Q4_0: TP {tp}{f' × PP {pp}' if pp > 1 else ''}, {ranks}, {threads} thread{'s' * (threads > 1)} each",
+                   lambda: self.ours.bench(self.models.path("SmolLM2", "Q4_0"), work, threads, tp, pp, processes),
+                   lambda: self.ours.bench(self.models.path("SmolLM2", "Q4_0"), work, self.threads)[0], f"1 × {self.threads} threads", limit, rate_unit=unit, goals=goals)
+
+    def prefills(self):
+        for form, goals in (("Q4_0", each((2.5,), (1.8,))), ("Q4_1", each((8,), (3.8,))), ("Q8_0", each((4,), (2,))), ("BF16", each((1.8,), (1.6,))), ("F16", {})):
+            yield self.versus(1, "SmolLM2", form, {"prefill": 512}, goals)
+        yield self.versus(2, "SmolLM2", "Q4_0", {"prefill": 4096}, each((4,), (3,)))
+        for form, goals in (("Q4_0", each((2.7,), (1.8,))), ("Q8_0", each((4,), (2,))), ("Q4_K", each((3,), (1.7,))), ("Q6_K", each((3,), (1.7,)))):
+            yield self.versus(3, "1B", form, {"prefill": 512}, goals)
+
+    def decodes(self):
+        for form in ("Q4_0", "Q4_1", "Q8_0", "BF16"):
+            yield self.versus(4, "SmolLM2", form, {"streams": 1}, each((1.5 if form == "BF16" else 2.2, 0.8), (1.5, 0.8)))
+        yield self.versus(5, "1B", "Q4_0", {"streams": 1}, each((1.6, 0.8), (1.5, 0.9)))
+        yield self.versus(5, "1B", "Q8_0", {"streams": 1}, each((1.3, 0.8), (1.25, 0.9)))
+        yield self.versus(6, "SmolLM2", "Q4_0", {"streams": 8}, each((3,), (2,)))
+        for form in ("Q4_0", "BF16"):
+            yield self.versus(6, "SmolLM2", form, {"streams": 32}, each((3.5,), (2.5,)))
+
+    def long_decodes(self):
+        for work in ({"context": 4096}, {"context": 8000}, {"context": 16000}, {"context": 4096, "streams": 8}):
+            yield self.versus(7, "SmolLM2", "Q4_0", work, both(3.5, 0.6))
+
+    def ranks_as_threads(self):
+        for work in ({"streams": 1}, {"context": 4096}, {"prefill": 512}, {"prefill": 4096}):
+            yield self.divided(8, work, 2, 1, self.half, False, both(0.95))
+
+    def against_split(self):
+        for mode, ratio in (("tensor", 20), ("layer", 2.2)):
+            for work in ({"streams": 1}, {"prefill": 512}):
+                limit, unit = self.limit(work, "Q4_0")
+                yield Row(f"9 {title(work)}, SmolLM2 Q4_0: TP 2, processes, 1 thread each", lambda work=work: self.ours.bench(self.models.path("SmolLM2", "Q4_0"), work, 1, 2, 1, True),
+                          lambda work=work, mode=mode: self.theirs.split(self.models.path("SmolLM2", "Q4_0"), work, mode), f"llama.cpp, {mode} split over 2 servers", limit,
+                          rate_unit=unit, goals=both(ratio))
+
+    def four_ranks(self):
+        for work in ({"streams": 1}, {"streams": 8}, {"prefill": 512}):
+            yield self.divided(10, work, 2, 2, self.quarter, True, both(0.85))
+
+    def starts(self):
+        for tp, pp, seconds in ((1, 1, 0.6), (2, 2, 1.2)):
+            yield Row(f"11 start to first token, SmolLM2 Q4_0: {f'TP {tp} × PP {pp}, processes' if tp > 1 else 'one process'}",
+                      lambda tp=tp, pp=pp: (self.ours.start(self.models.path("SmolLM2", "Q4_0"), tp, pp), None), against="", unit="s", goals=most(seconds))
+        yield Row("11 loading, 1B F16", lambda: (self.ours.loading(self.models.path("1B", "F16")), None), lambda: reading(self.models.path("1B", "F16")), "cat > /dev/null", unit="s",
+                  goals=most(ratio=1.5))
+
+    def crowds(self):
+        """A foreign program that wants a core, beside as many threads as there are cores, and beside four ranks."""
+        def ours(noise, tp=1, pp=1, threads=self.threads):
+            with beside(noise):
+                return self.ours.bench(self.models.path("SmolLM2", "Q4_0"), {"streams": 1}, threads, tp, pp, tp * pp > 1)
+
+        def theirs(noise):
+            with beside(noise):
+                return self.theirs.bench(self.models.path("SmolLM2", "Q4_0"), {"streams": 1}, self.threads)
+        name = "12 decode, SmolLM2 Q4_0, beside a busy loop"
+        yield Row(f"{name}: {self.threads} threads", lambda: ours(busy_loop), lambda: ours(None)[0], "the same, quiet", goals=both(0.6))
+        yield Row(f"{name}: TP 2 × PP 2, {self.quarter} each", lambda: ours(busy_loop, 2, 2, self.quarter), lambda: ours(None, 2, 2, self.quarter)[0], "the same, quiet", goals=both(0.6))
+        yield Row(f"{name}: {self.threads} threads of llama.cpp", lambda: (theirs(busy_loop), None), lambda: theirs(None), "the same, quiet")
+        yield Row(f"{name}: {self.threads} threads", lambda: ours(busy_loop), lambda: theirs(busy_loop), "llama.cpp beside the loop")
+
+
+def title(work):
+    if "prefill" in work:
+        return f"prefill {work['prefill']}"
+    streams, context = work.get("streams", 1), work.get("context", CONTEXT)
+    return f"decode, {streams} stream{'s' * (streams > 1)}" + (f" at {context}" if context != CONTEXT else "")
