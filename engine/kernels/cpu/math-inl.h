@@ -26,8 +26,8 @@ constexpr float kLog2E = 1.44269504f;
 inline void quantise_block(const float* x, QuantBlock& out, int r) {
   V::I largest = V::magnitude(V::load(x));
   for (int i = V::lanes; i < kBlockColumns; i += V::lanes) largest = V::max(largest, V::magnitude(V::load(x + i)));
-  const float d = std::bit_cast<float>(V::fold_max(largest)) * (1.0f / 127);
-  const V::F inverse = V::set1(d > 0 ? 1.0f / d : 0.0f);
+  const float most = std::bit_cast<float>(V::fold_max(largest)), d = most * (1.0f / 127);
+  const V::F inverse = V::set1(d > 0 ? 127.0f / most : 0.0f);
   alignas(64) std::int8_t q[kBlockColumns];
   for (int i = 0; i < kBlockColumns; i += V::lanes) V::store_i8(q + i, V::mul(V::load(x + i), inverse));
   const std::int32_t low = V::sum_i8(q), sum = low + V::sum_i8(q + 16);
