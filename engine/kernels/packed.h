@@ -7,6 +7,10 @@
 //   q4_0  f16 d[16], u8 q[4][64]              byte (v, 4r+j): low nibble k = 4v+j, high nibble k = 16+4v+j of row r; w = d (q - 8)
 //   q4_1  f16 d[16], f16 m[16], u8 q[4][64]   w = d q + m
 //   q8_0  f16 d[16], u8 q[8][64]              byte (v, 4r+j): k = 4v+j of row r, stored q + 128; w = d q
+//   q4_k  f16 d[16], f16 m[16], u8 s[16], u8 t[16], u8 q[4][64]                 w = d s q - m t
+//   q5_k  the same, then u8 h[64]             bit g of byte 4r+j: fifth bit of k = 4g+j of row r
+//   q6_k  f16 d[16], i8 s[2][16], u8 q[4][64], u8 h[2][64]                      w = d s[k / 16] (q - 32)
+//                                             bits 2g, 2g+1 of byte (v, 4r+j): upper bits of k = 16v+4g+j of row r
 //   bf16  u16 w[16][16][2]                    pairs of k, then row
 //   f16   u16 w[32][16]
 //   f32   f32 w[32][16]
@@ -36,6 +40,9 @@ constexpr std::size_t weight_block_bytes(DType layout) {
     case DType::q4_0: return 32 + 256;
     case DType::q4_1: return 64 + 256;
     case DType::q8_0: return 32 + 512;
+    case DType::q4_k: return 96 + 256;
+    case DType::q5_k: return 96 + 256 + 64;
+    case DType::q6_k: return 64 + 256 + 128;
     case DType::bf16:
     case DType::f16: return 1024;
     case DType::f32: return 2048;
@@ -44,15 +51,15 @@ constexpr std::size_t weight_block_bytes(DType layout) {
 }
 
 // Row r of a quad: x[32] ~ d[r] * q. s = d * sum(q) serves weights with a minimum, comp8 = -8 * sum(q) those with an offset
-// (low_comp8 over the lower 16 columns).
+// (low and high over the halves of 16 columns).
 struct QuantBlock {
   std::int8_t q[8][kQuadRows][4];  // groups of 4 columns, then row
   float d[kQuadRows];
   float s[kQuadRows];
   std::int32_t comp8[kQuadRows];
-  std::int32_t low_comp8[kQuadRows];
+  std::int32_t low_comp8[kQuadRows], high_comp8[kQuadRows];
 };
-static_assert(sizeof(QuantBlock) == 192);
+static_assert(sizeof(QuantBlock) == 208);
 inline constexpr std::size_t kBf16BlockBytes = 16 * kQuadRows * 4;
 inline constexpr std::size_t kF32BlockBytes = 32 * kQuadRows * 4;
 

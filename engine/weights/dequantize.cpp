@@ -5,6 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/half.h"
+#include "engine/weights/k_quants.h"
 
 namespace shardline {
 namespace {
@@ -39,6 +40,21 @@ void block_q8_0(const std::byte* block, float* out) {
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(q[i]);
 }
 
+void block_k(DType type, const std::byte* block, float* out) {
+  const float d = f16_to_f32(k_d(type, block)), dmin = type == DType::q6_k ? 0.0f : f16_to_f32(k_dmin(block));
+  const int width = k_sub_block(type), offset = type == DType::q6_k ? 32 : 0;
+  std::uint8_t q[32];
+  for (int i = 0; i < kKBlockValues; i += width) {
+    const KScale s = k_scale(type, block, i / width);
+    const float scale = d * static_cast<float>(s.scale), minimum = dmin * static_cast<float>(s.minimum);
+    k_quants(type, block, i, width, q);
+    for (int k = 0; k < width; ++k) {
+      const float value = scale * static_cast<float>(q[k] - offset);
+      out[i + k] = type == DType::q6_k ? value : value - minimum;
+    }
+  }
+}
+
 template <class Block>
 void blocks(DType type, const std::byte* row, std::span<float> out, Block block) {
   const DTypeInfo info = dtype_info(type);
@@ -57,6 +73,9 @@ void dequantize_row(DType type, const std::byte* row, std::span<float> out) {
     case DType::q4_0: return blocks(type, row, out, block_q4_0);
     case DType::q4_1: return blocks(type, row, out, block_q4_1);
     case DType::q8_0: return blocks(type, row, out, block_q8_0);
+    case DType::q4_k:
+    case DType::q5_k:
+    case DType::q6_k: return blocks(type, row, out, [&](const std::byte* from, float* to) { block_k(type, from, to); });
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/base/aligned_buffer.h"
 #include "engine/weights/dequantize.h"
+#include "engine/weights/k_quants.h"
 
 namespace shardline {
 namespace {
@@ -35,6 +36,44 @@ void pack_q8(const std::byte* stored, int first, int width, std::byte* block, in
   for (int k = 0; k < width; ++k) out[64 * (k / 4) + 4 * r + k % 4] = q[k] ^ 0x80;  // int8 q as u8 q + 128
 }
 
+// `first` counts within the block of 256; the run [first, first + width) lies within 32 values of it.
+void pack_k(DType type, const std::byte* stored, int first, int width, std::byte* block, int r) {
+  const bool six = type == DType::q6_k;
+  const std::uint16_t d = k_d(type, stored);
+  std::memcpy(block + 2 * r, &d, 2);
+  if (six) {
+    // A block that begins in the middle of 32 values has its own halves of 16.
+    for (int half = 0; half < 2; ++half) {
+      const int from = std::min(first + 16 * half, kKBlockValues - 1);
+      block[32 + 16 * half + r] = static_cast<std::byte>(k_scale(type, stored, from / 16).scale);
+    }
+  } else {
+    const std::uint16_t dmin = k_dmin(stored);
+    const KScale s = k_scale(type, stored, first / 32);
+    std::memcpy(block + 32 + 2 * r, &dmin, 2);
+    block[64 + r] = static_cast<std::byte>(s.scale);
+    block[80 + r] = static_cast<std::byte>(s.minimum);
+  }
+  std::uint8_t q[kBlockColumns] = {};
+  k_quants(type, stored, first, width, q);
+  auto* low = reinterpret_cast<std::uint8_t*>(block) + (six ? 64 : 96);
+  auto* high = low + 256;
+  for (int k = 0; k < 16; ++k) low[64 * (k / 4) + 4 * r + k % 4] = static_cast<std::uint8_t>((q[k] & 15) | (q[k + 16] & 15) << 4);
+  for (int j = 0; j < 4; ++j) {  // column j of every group of four
+    if (type == DType::q5_k) {
+      int bits = 0;
+      for (int g = 0; g < 8; ++g) bits |= (q[4 * g + j] >> 4) << g;
+      high[4 * r + j] = static_cast<std::uint8_t>(bits);
+    } else if (six) {
+      for (int v = 0; v < 2; ++v) {
+        int bits = 0;
+        for (int g = 0; g < 4; ++g) bits |= (q[16 * v + 4 * g + j] >> 4) << (2 * g);
+        high[64 * v + 4 * r + j] = static_cast<std::uint8_t>(bits);
+      }
+    }
+  }
+}
+
 void pack_bf16(const std::byte* values, int width, std::byte* block, int r) {
   for (int k = 0; k < width; ++k) std::memcpy(block + (k / 2 * 16 + r) * 4 + k % 2 * 2, values + 2 * k, 2);
 }
@@ -53,7 +92,7 @@ void unpack(const RowSource& source, std::int64_t column, int width, float* out)
   const DTypeInfo info = dtype_info(t.dtype);
   const std::int64_t first = column / info.block_values * info.block_values;
   const auto skipped = static_cast<std::size_t>(column - first);
-  float values[2 * kBlockColumns];
+  float values[kKBlockValues + kBlockColumns];
   const std::size_t count = round_up(skipped + static_cast<std::size_t>(width), static_cast<std::size_t>(info.block_values));
   const std::byte* row = t.data + static_cast<std::size_t>(source.row) * t.row_bytes();
   dequantize_row(t.dtype, row + static_cast<std::size_t>(first / info.block_values) * info.block_bytes, std::span(values, count));
@@ -70,6 +109,9 @@ void pack_block(DType type, const RowSource& source, std::int64_t column, int wi
     case DType::q4_0: return pack_q4(stored, 1, first, width, block, r);
     case DType::q4_1: return pack_q4(stored, 2, first, width, block, r);
     case DType::q8_0: return pack_q8(stored, first, width, block, r);
+    case DType::q4_k:
+    case DType::q5_k:
+    case DType::q6_k: return pack_k(type, stored, first, width, block, r);
     case DType::bf16: return pack_bf16(stored, width, block, r);
     case DType::f16: return pack_f16(stored, width, block, r);
     case DType::f32: {

@@ -10,7 +10,9 @@
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/reduction_tree.h"
 #include "parallel/local_executor.h"
+#include "tests/support/gguf_writer.h"
 #include "tests/support/schedule.h"
+#include "tests/support/temporary_folder.h"
 
 namespace shardline {
 namespace {
@@ -49,7 +51,7 @@ Answers run(const ModelFile& file, const std::string& kernels, const Schedule& s
 }
 
 struct Case {
-  std::string model;  // a folder of tests/data/models, or empty: the real model
+  std::string model;  // a file, a folder of tests/data/models, or empty: the real model
   int longest_prompt, max_tokens, requests, max_tp, max_pp;
 };
 
@@ -58,7 +60,7 @@ class ExactnessTest : public testing::TestWithParam<const KernelTable*> {
   void compare(const Case& c, int schedules) {
     const char* real = std::getenv("SHARDLINE_TEST_MODEL");
     ASSERT_TRUE(!c.model.empty() || real) << "SHARDLINE_TEST_MODEL must name the real model's file (tests/run sets it)";
-    const auto file = ModelFile::open(c.model.empty() ? real : std::string(SHARDLINE_TEST_DATA "/models/") + c.model);
+    const auto file = ModelFile::open(c.model.empty() ? real : c.model.front() == '/' ? c.model : std::string(SHARDLINE_TEST_DATA "/models/") + c.model);
     ASSERT_TRUE(file.ok()) << file.error().message;
     const std::string kernels = GetParam()->name;
     const auto requests = test::make_requests(file->config().vocab, c.longest_prompt, c.max_tokens, c.requests, 5);
@@ -92,6 +94,11 @@ class ExactnessTest : public testing::TestWithParam<const KernelTable*> {
 };
 
 TEST_P(ExactnessTest, OddHeads) { compare({"llama-odd-heads", 200, 24, 12, 9, 4}, count(60)); }
+
+TEST_P(ExactnessTest, KQuants) {
+  const test::TemporaryFolder folder;
+  compare({folder.write("k.gguf", test::k_quant_llama().bytes()), 200, 16, 8, 8, 3}, count(12));
+}
 
 // 30 layers over up to 15 ranks with two threads each: fewer schedules, and least on the slow reference table.
 TEST_P(ExactnessTest, RealModel) {

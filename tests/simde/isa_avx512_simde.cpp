@@ -56,11 +56,21 @@ inline simde__m128i cvtepi32_epi8(simde__m512i x) {
   return bits<simde__m128i>(out);
 }
 
+template <class Byte>
+simde__m512i widen(simde__m128i x) {
+  const auto in = bits<Array<Byte, 16>>(x);
+  Array<std::int32_t, 16> out;
+  for (int i = 0; i < 16; ++i) out.v[i] = in.v[i];
+  return bits<simde__m512i>(out);
+}
+
 }  // namespace shim
 #define _mm512_cvtneps_pbh shim::cvtneps_pbh
 #define _mm512_cvtph_ps shim::cvtph_ps
 #define _mm512_cvtepi32_ps shim::cvtepi32_ps
 #define _mm512_cvtps_epi32 shim::cvtps_epi32
+#define _mm512_cvtepu8_epi32 shim::widen<std::uint8_t>
+#define _mm512_cvtepi8_epi32 shim::widen<std::int8_t>
 #define _mm512_cvtepi32_epi8 shim::cvtepi32_epi8
 #define __mmask16 simde__mmask16
 #ifndef _MM_FROUND_NO_EXC
@@ -75,6 +85,8 @@ namespace {
 #include "engine/kernels/cpu/unroll-inl.h"
 
 #include "engine/kernels/cpu/math-inl.h"
+
+#include "engine/kernels/cpu/layouts-inl.h"
 
 #include "engine/kernels/cpu/gemm-inl.h"
 

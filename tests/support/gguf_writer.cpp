@@ -23,6 +23,9 @@ std::uint32_t gguf_number(DType type) {
     case DType::q4_0: return 2;
     case DType::q4_1: return 3;
     case DType::q8_0: return 8;
+    case DType::q4_k: return 12;
+    case DType::q5_k: return 13;
+    case DType::q6_k: return 14;
     case DType::bf16: return 30;
   }
   return 0;
@@ -34,13 +37,19 @@ std::string arbitrary_data(DType type, std::size_t values, std::mt19937& random)
   std::uniform_real_distribution<float> small(-0.02f, 0.02f);
   std::string out;
   for (std::size_t block = 0; block < values / static_cast<std::size_t>(info.block_values); ++block) {
-    if (type == DType::f32)
-      out += le(small(random));
-    else if (type == DType::bf16)
-      out += le(f32_to_bf16(small(random)));
-    else
-      out += le(f32_to_f16(small(random)));
-    if (type == DType::q4_1) out += le(f32_to_f16(small(random)));
+    const auto bytes = [&](int count) {
+      for (int i = 0; i < count; ++i) out += static_cast<char>(random());
+    };
+    const auto scale = [&](float factor) { out += le(f32_to_f16(small(random) * factor)); };
+    switch (type) {
+      case DType::f32: out += le(small(random)); break;
+      case DType::bf16: out += le(f32_to_bf16(small(random))); break;
+      case DType::q6_k: bytes(208), scale(0.02f); break;  // the scale comes last
+      case DType::q4_k:
+      case DType::q5_k: scale(0.02f), scale(0.02f); break;
+      case DType::q4_1: scale(1), scale(1); break;
+      default: scale(1);
+    }
     while (out.size() % info.block_bytes != 0) out += static_cast<char>(random());
   }
   return out;
@@ -142,6 +151,34 @@ GgufWriter small_llama() {
     w.add(layer + "ffn_gate.weight", DType::q4_1, {32, 64});
     w.add(layer + "ffn_up.weight", DType::q8_0, {32, 64});
     w.add(layer + "ffn_down.weight", DType::q4_0, {64, 32});
+  }
+  return w;
+}
+
+GgufWriter k_quant_llama() {
+  GgufWriter w;
+  w.set("general.architecture", "llama");
+  w.set("llama.block_count", 3);
+  w.set("llama.context_length", 512);
+  w.set("llama.embedding_length", 256);
+  w.set("llama.feed_forward_length", 768);
+  w.set("llama.attention.head_count", 8);
+  w.set("llama.attention.head_count_kv", 2);
+  w.set("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  w.set("llama.vocab_size", 64);
+  w.add("token_embd.weight", DType::q6_k, {256, 64});
+  w.add("output_norm.weight", DType::f32, {256});
+  w.add("output.weight", DType::q5_k, {256, 64});
+  for (const std::string layer : {"blk.0.", "blk.1.", "blk.2."}) {
+    w.add(layer + "attn_norm.weight", DType::f32, {256});
+    w.add(layer + "attn_q.weight", DType::q4_k, {256, 256});
+    w.add(layer + "attn_k.weight", DType::q5_k, {256, 64});
+    w.add(layer + "attn_v.weight", DType::q6_k, {256, 64});
+    w.add(layer + "attn_output.weight", DType::q6_k, {256, 256});
+    w.add(layer + "ffn_norm.weight", DType::f32, {256});
+    w.add(layer + "ffn_gate.weight", DType::q4_k, {256, 768});
+    w.add(layer + "ffn_up.weight", DType::q5_k, {256, 768});
+    w.add(layer + "ffn_down.weight", DType::q4_k, {768, 256});
   }
   return w;
 }

@@ -61,5 +61,7 @@ struct GgufWriter {
 
 // Two layers of a Llama with every storage type and a tokenizer of eight tokens.
 GgufWriter small_llama();
+// Three layers of a Llama in the K types, without a tokenizer; leaves of the FFN cut their blocks of 256.
+GgufWriter k_quant_llama();
 
 }  // namespace shardline::test

@@ -32,62 +32,6 @@ struct TileOut {
   std::size_t row_stride, root_stride;
 };
 
-// ---- Quantised weights. A layout says where its quants begin and adds one block of one vector of a panel to the sums of G <= 4 rows.
-
-struct Q4_0 {
-  static constexpr DType type = DType::q4_0;
-  static constexpr int quants = 32;
-  using Dot = V::Dot;
-  static Dot start(const QuantBlock& a, int r) { return V::dot_start(a.comp8[r]); }
-  template <int Group, class Fn>
-  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) {
-    nibbles<Group>(q, fn);
-  }
-  [[gnu::always_inline]] static void dot(Dot& t, V::W w, const std::int8_t* a) { V::dot4(t, w, a); }
-  [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, V::F acc) {
-    return V::fma(V::from_int(V::dot_finish(t, a.comp8[r])), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
-  }
-  // Group g of 4 columns: low nibbles of vector g, or high nibbles of vector g - 4.
-  template <int Group, class Fn>
-  [[gnu::always_inline]] static void nibbles(const std::uint8_t* q, Fn&& fn) {
-    if constexpr (Group < 4)
-      fn(V::low_nibbles(q + 64 * Group));
-    else
-      fn(V::high_nibbles(q + 64 * (Group - 4)));
-  }
-};
-
-struct Q4_1 {
-  static constexpr DType type = DType::q4_1;
-  static constexpr int quants = 64;
-  using Dot = V::Dot;
-  static Dot start(const QuantBlock&, int) { return V::dot_start(0); }
-  template <int Group, class Fn>
-  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) {
-    Q4_0::nibbles<Group>(q, fn);
-  }
-  [[gnu::always_inline]] static void dot(Dot& t, V::W w, const std::int8_t* a) { V::dot4(t, w, a); }
-  [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, V::F acc) {
-    acc = V::fma(V::from_int(V::dot_finish(t, 0)), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
-    return V::fma(V::load_f16(w + 32 + part * V::lanes * 2), V::set1(a.s[r]), acc);
-  }
-};
-
-struct Q8_0 {
-  static constexpr DType type = DType::q8_0;
-  static constexpr int quants = 32;
-  using Dot = V::Dot8;
-  static Dot start(const QuantBlock& a, int r) { return V::dot8_start(a.comp8[r]); }
-  template <int Group, class Fn>
-  [[gnu::always_inline]] static void weights(const std::uint8_t* q, Fn&& fn) {
-    fn(V::bytes(q + 64 * Group));
-  }
-  [[gnu::always_inline]] static void dot(Dot& t, V::W8 w, const std::int8_t* a) { V::dot4_bytes(t, w, a); }
-  [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, V::F acc) {
-    return V::fma(V::from_int(V::dot8_finish(t)), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
-  }
-};
-
 // M rows times one vector of a panel. `input` is the first row's quad, `quad_blocks` its length.
 template <class L, int M>
 [[gnu::noinline]] void quant_tile(const std::byte* panel, int part, const QuantBlock* input, int quad_blocks, const InputLayout& layout,
@@ -107,13 +51,17 @@ template <class L, int M>
           constexpr int G = quad * 4 + 4 <= M ? 4 : M - quad * 4;
           const QuantBlock& a =
               input[static_cast<std::size_t>(quad) * static_cast<std::size_t>(quad_blocks) + static_cast<std::size_t>(block)];
-          typename L::Dot t[G];
-          unroll<G>([&](auto r) { t[r] = L::start(a, r); });
-          unroll<8>([&](auto group) {
-            L::template weights<group>(
-                q, [&](auto weights) __attribute__((always_inline)) { unroll<G>([&](auto r) { L::dot(t[r], weights, a.q[group][r]); }); });
+          unroll<L::sub_blocks>([&](auto sub) {
+            constexpr int kGroups = 8 / L::sub_blocks;
+            typename L::Dot t[G];
+            unroll<G>([&](auto r) { t[r] = L::start(a, r, sub); });
+            unroll<kGroups>([&](auto i) {
+              constexpr int group = sub * kGroups + i;
+              const auto weights = L::template weights<group>(q);
+              unroll<G>([&](auto r) { L::dot(t[r], weights, a.q[group][r]); });
+            });
+            unroll<G>([&](auto r) { acc[quad * 4 + r] = L::scale(t[r], w, part, a, r, sub, acc[quad * 4 + r]); });
           });
-          unroll<G>([&](auto r) { acc[quad * 4 + r] = L::scale(t[r], w, part, a, r, acc[quad * 4 + r]); });
         });
       },
       [&](int root, V::F(&acc)[M]) __attribute__((always_inline)) {
@@ -262,6 +210,9 @@ void gemm_at(const GemmArgs& g, Run panels, Run rows, TileOut to) {
     case DType::q4_0: return quant_gemm<Q4_0>(g, panels, rows, to);
     case DType::q4_1: return quant_gemm<Q4_1>(g, panels, rows, to);
     case DType::q8_0: return quant_gemm<Q8_0>(g, panels, rows, to);
+    case DType::q4_k: return quant_gemm<Q4_K>(g, panels, rows, to);
+    case DType::q5_k: return quant_gemm<Q5_K>(g, panels, rows, to);
+    case DType::q6_k: return quant_gemm<Q6_K>(g, panels, rows, to);
     case DType::bf16: return float_gemm<Bf16>(g, panels, rows, to);
     case DType::f16: return float_gemm<F16>(g, panels, rows, to);
     case DType::f32: return float_gemm<F32>(g, panels, rows, to);

@@ -10,6 +10,8 @@ namespace {
 
 #include "engine/kernels/cpu/math-inl.h"
 
+#include "engine/kernels/cpu/layouts-inl.h"
+
 #include "engine/kernels/cpu/gemm-inl.h"
 
 #include "engine/kernels/cpu/rows-inl.h"

@@ -30,12 +30,13 @@ inline void quantise_block(const float* x, QuantBlock& out, int r) {
   const V::F inverse = V::set1(d > 0 ? 127.0f / most : 0.0f);
   alignas(64) std::int8_t q[kBlockColumns];
   for (int i = 0; i < kBlockColumns; i += V::lanes) V::store_i8(q + i, V::mul(V::load(x + i), inverse));
-  const std::int32_t low = V::sum_i8(q), sum = low + V::sum_i8(q + 16);
+  const std::int32_t low = V::sum_i8(q), high = V::sum_i8(q + 16), sum = low + high;
   for (int group = 0; group < 8; ++group) std::memcpy(out.q[group][r], q + 4 * group, 4);
   out.d[r] = d;
   out.s[r] = d * static_cast<float>(sum);
   out.comp8[r] = -8 * sum;
   out.low_comp8[r] = -8 * low;
+  out.high_comp8[r] = -8 * high;
 }
 
 // Packs 32 values as block `block` of row m in every form that is asked for.

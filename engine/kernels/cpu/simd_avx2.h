@@ -27,6 +27,8 @@ struct V {
   }
   static F from_int(I a) { return _mm256_cvtepi32_ps(a); }
   static F load_f16(const void* p) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
+  static F load_u8(const void* p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load8(p))); }
+  static F load_i8(const void* p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(p))); }
   static float fold_add(F a) {
     return fold8(a, [](__m128 x, __m128 y) { return _mm_add_ps(x, y); });
   }
@@ -63,6 +65,18 @@ struct V {
   static W low_nibbles(const std::uint8_t* p) { return _mm256_and_si256(load_bytes(p), _mm256_set1_epi8(15)); }
   static W high_nibbles(const std::uint8_t* p) { return _mm256_and_si256(_mm256_srli_epi16(load_bytes(p), 4), _mm256_set1_epi8(15)); }
   static void dot4(Dot& t, W w, const std::int8_t* a) { t = _mm256_add_epi16(t, _mm256_maddubs_epi16(w, broadcast(a))); }
+  // Bits of p, shifted left (or right where shift < 0), under `mask` on top of w.
+  template <int Shift>
+  static W with_bits(W w, const std::uint8_t* p, int mask) {
+    const __m256i x = load_bytes(p), moved = Shift >= 0 ? _mm256_slli_epi16(x, Shift & 7) : _mm256_srli_epi16(x, -Shift & 7);
+    return _mm256_or_si256(w, _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(mask))));
+  }
+  // u5 or u6 times int8: a pair's sum is at most 2 * 63 * 127.
+  using Dot6 = __m256i;
+  static Dot6 dot6_start(std::int32_t comp8) { return _mm256_slli_epi32(_mm256_set1_epi32(comp8), 2); }
+  static void dot4_6(Dot6& t, W w, const std::int8_t* a) {
+    t = _mm256_add_epi32(t, _mm256_madd_epi16(_mm256_maddubs_epi16(w, broadcast(a)), _mm256_set1_epi16(1)));
+  }
   // int8 times int8: |w| (at most 128) times a with w's sign; a pair's sum is at most 2 * 128 * 127 = 32512.
   using Dot8 = __m256i;
   struct W8 {
@@ -97,6 +111,7 @@ struct V {
   static F dot2(F acc, Pairs x, Pair p) { return fma(x.odd, set1(p.odd), fma(x.even, set1(p.even), acc)); }
 
  private:
+  static __m128i load8(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
   static __m256i load_bytes(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static __m256i broadcast(const std::int8_t* p) {
     std::int32_t x;

@@ -21,6 +21,8 @@ struct V {
   static F first(F a, int n, F other) { return _mm512_mask_mov_ps(other, first_mask(n), a); }  // lanes < n from a
   static F from_int(I a) { return _mm512_cvtepi32_ps(a); }
   static F load_f16(const void* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
+  static F load_u8(const void* p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load16(p))); }
+  static F load_i8(const void* p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(p))); }
   static float fold_add(F a) {  // (i, i + 8), (i, i + 4), (i, i + 2), (i, i + 1)
     const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)));
     return fold8(h, [](__m128 x, __m128 y) { return _mm_add_ps(x, y); });
@@ -58,6 +60,16 @@ struct V {
     return _mm512_and_si512(_mm512_srli_epi16(_mm512_loadu_si512(p), 4), _mm512_set1_epi8(15));
   }
   static void dot4(Dot& t, W w, const std::int8_t* a) { t = _mm512_dpbusd_epi32(t, w, _mm512_set1_epi32(load_i32(a))); }
+  // Bits of p, shifted left (or right where shift < 0), under `mask` on top of w.
+  template <int Shift>
+  static W with_bits(W w, const std::uint8_t* p, int mask) {
+    const __m512i x = _mm512_loadu_si512(p), moved = Shift >= 0 ? _mm512_slli_epi16(x, Shift & 7) : _mm512_srli_epi16(x, -Shift & 7);
+    return _mm512_or_si512(w, _mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(mask))));
+  }
+  // Sums of weights of 5 or 6 bits.
+  using Dot6 = __m512i;
+  static Dot6 dot6_start(std::int32_t comp8) { return _mm512_slli_epi32(_mm512_set1_epi32(comp8), 2); }
+  static void dot4_6(Dot6& t, W w, const std::int8_t* a) { dot4(t, w, a); }
   using Dot8 = __m512i;
   using W8 = __m512i;
   static Dot8 dot8_start(std::int32_t comp8) { return _mm512_slli_epi32(_mm512_set1_epi32(comp8), 4); }  // -128 sum(q)
@@ -82,6 +94,7 @@ struct V {
   }
 
  private:
+  static __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
   static __mmask16 first_mask(int n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1u << n) - 1); }
   static std::int32_t load_i32(const std::int8_t* p) {
     std::int32_t x;

@@ -64,6 +64,14 @@ struct V {
     const auto* h = static_cast<const std::uint16_t*>(p);
     return each<F>([&](int i) { return f16_to_f32(h[i]); });
   }
+  static F load_u8(const void* p) {
+    const auto* b = static_cast<const std::uint8_t*>(p);
+    return each<F>([&](int i) { return static_cast<float>(b[i]); });
+  }
+  static F load_i8(const void* p) {
+    const auto* b = static_cast<const std::int8_t*>(p);
+    return each<F>([&](int i) { return static_cast<float>(b[i]); });
+  }
   template <class Op>
   static float fold(F a, Op op) {
     for (int half = 8; half > 0; half /= 2)
@@ -110,6 +118,15 @@ struct V {
   static void dot4(Dot& t, const W& w, const std::int8_t* a) {
     for (int i = 0; i < 16; ++i) t.v[i] += w.v[4 * i] * a[0] + w.v[4 * i + 1] * a[1] + w.v[4 * i + 2] * a[2] + w.v[4 * i + 3] * a[3];
   }
+  template <int Shift>
+  static W with_bits(const W& w, const std::uint8_t* p, int mask) {
+    W out;
+    for (int i = 0; i < 64; ++i) out.v[i] = static_cast<std::int8_t>(w.v[i] | ((Shift >= 0 ? p[i] << (Shift & 7) : p[i] >> (-Shift & 7)) & mask));
+    return out;
+  }
+  using Dot6 = I;
+  static Dot6 dot6_start(std::int32_t comp8) { return dot_start(4 * comp8); }
+  static void dot4_6(Dot6& t, const W& w, const std::int8_t* a) { dot4(t, w, a); }
   using Dot8 = I;
   using W8 = W;
   static Dot8 dot8_start(std::int32_t) { return dot_start(0); }

@@ -28,8 +28,18 @@ def blocks(scales, quants, count=20):
     return np.concatenate([heads, data], 1)
 
 
+def k_blocks(scales_first, scales, rest, count=6):
+    """Extreme scales with anything after (or before) them; then random blocks."""
+    heads = np.concatenate([halves(*[np.roll(SCALES, i) for i in range(scales)]), halves(*[rng.normal(0, 0.1, count) for _ in range(scales)])])
+    data = rng.integers(0, 256, (len(heads), rest), dtype=np.uint8)
+    data[0], data[1] = 0, 255
+    return np.concatenate([heads, data] if scales_first else [data, heads], 1)
+
+
 out = {}
-for kind, raw in {T.Q4_0: blocks(1, 16), T.Q4_1: blocks(2, 16), T.Q8_0: blocks(1, 32)}.items():
+quantised = {T.Q4_0: blocks(1, 16), T.Q4_1: blocks(2, 16), T.Q8_0: blocks(1, 32)}
+quantised |= {T.Q4_K: k_blocks(True, 2, 140), T.Q5_K: k_blocks(True, 2, 172), T.Q6_K: k_blocks(False, 1, 208)}
+for kind, raw in quantised.items():
     with np.errstate(all="ignore"):
         out[f"{kind.name}.values"] = dequantize(raw.copy(), kind).astype(np.float32)
     out[f"{kind.name}.blocks"] = raw

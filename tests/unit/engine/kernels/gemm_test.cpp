@@ -3,7 +3,7 @@
 namespace shardline {
 namespace {
 
-constexpr DType kLayouts[] = {DType::q4_0, DType::q4_1, DType::q8_0, DType::bf16, DType::f16, DType::f32};
+constexpr DType kLayouts[] = {DType::q4_0, DType::q4_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k, DType::bf16, DType::f16, DType::f32};
 
 // Error allowed per unit of sum |x w|: what the rounding of inputs to int8 or bf16 and of sums to float32 gives.
 double tolerance(const KernelTable& table, DType layout) {
@@ -29,7 +29,8 @@ class GemmTest : public testing::TestWithParam<const KernelTable*> {
 TEST_P(GemmTest, EqualsThePlainProduct) {
   std::mt19937 random(1);
   for (const DType type : kLayouts)
-    for (const auto& [rows, outputs, columns] : {std::tuple{1, 16, 32}, {3, 40, 96}, {5, 16, 64}, {16, 48, 160}, {29, 33, 576}}) {
+    for (const auto& [rows, outputs, columns] : {std::tuple{1, 16, 32}, {3, 40, 96}, {5, 16, 64}, {16, 48, 160}, {29, 33, 576}, {6, 17, 512}}) {
+      if (columns % dtype_info(type).block_values != 0) continue;
       const RandomMatrix m(type, outputs, columns, random);
       const auto x = random_floats(static_cast<std::size_t>(rows * columns), 1.0f, random);
       const InputLayout layout = whole_input(columns);
@@ -54,7 +55,7 @@ TEST_P(GemmTest, EqualsThePlainProduct) {
 // Any cut of rows and panels gives the bits of the whole.
 TEST_P(GemmTest, RowsAndPanelsAreIndependent) {
   std::mt19937 random(2);
-  const int rows = 37, outputs = 80, columns = 192;
+  const int rows = 37, outputs = 80, columns = 256;
   for (const DType type : kLayouts) {
     const RandomMatrix m(type, outputs, columns, random);
     const auto x = random_floats(static_cast<std::size_t>(rows * columns), 1.0f, random);
@@ -77,7 +78,7 @@ TEST_P(GemmTest, RowsAndPanelsAreIndependent) {
 // The sum over ranks, finished in tree order, has the bits of one rank's, for any number of ranks; heads of 16 cut quantised blocks.
 TEST_P(GemmTest, LeavesAddUpToTheSameBits) {
   std::mt19937 random(3);
-  for (const auto& [heads, kv_heads, head_dim] : {std::tuple{9, 3, 16}, {9, 3, 64}, {6, 2, 48}, {12, 12, 80}}) {
+  for (const auto& [heads, kv_heads, head_dim] : {std::tuple{9, 3, 16}, {9, 3, 64}, {6, 2, 48}, {12, 12, 80}, {16, 4, 16}, {32, 4, 80}}) {
     const LeafPlan plan = attention_leaves(heads, kv_heads);
     const int columns = heads * head_dim, outputs = 32, rows = 5, leaves = static_cast<int>(plan.leaves.size());
     const auto x = random_floats(static_cast<std::size_t>(rows * columns), 1.0f, random);
@@ -144,7 +145,7 @@ TEST_P(GemmTest, GatedEqualsSiluTimesUp) {
 
 TEST_P(GemmTest, NotANumberIsNotLost) {
   std::mt19937 random(5);
-  const int columns = 64, rows = 2;
+  const int columns = 256, rows = 2;
   const InputLayout layout = whole_input(columns);
   for (const float poison : {std::nanf(""), INFINITY})
     for (const DType type : kLayouts) {

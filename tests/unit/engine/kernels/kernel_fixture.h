@@ -67,8 +67,8 @@ struct RandomMatrix {
     } else {
       for (std::size_t i = 0; i < info.block_bytes; ++i) block[i] = static_cast<std::byte>(random());
       const std::uint16_t d = f32_to_f16(std::fabs(normal(random)) * 0.1f), m = f32_to_f16(normal(random));
-      std::memcpy(block, &d, 2);
-      if (type == DType::q4_1) std::memcpy(block + 2, &m, 2);
+      std::memcpy(block + (type == DType::q6_k ? 208 : 0), &d, 2);
+      if (type == DType::q4_1 || type == DType::q4_k || type == DType::q5_k) std::memcpy(block + 2, &m, 2);
     }
   }
 };

@@ -41,7 +41,7 @@ TEST_P(Dequantize, EqualsGguf) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, Dequantize, testing::Values(DType::q4_0, DType::q4_1, DType::q8_0, DType::f16, DType::bf16),
+INSTANTIATE_TEST_SUITE_P(Types, Dequantize, testing::Values(DType::q4_0, DType::q4_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k, DType::f16, DType::bf16),
                          [](const auto& test) { return std::string(dtype_info(test.param).name); });
 
 TEST(Dequantize, UnalignedFloatsAreCopied) {
