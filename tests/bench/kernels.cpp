@@ -52,7 +52,8 @@ class KernelBench {
       : table_(table), limits_(launcher::measure_machine(table.name).arithmetic.front().second) {}
 
   std::vector<Measured> all() {
-    for (const DType layout : {DType::q4_0, DType::q4_1, DType::q8_0, DType::bf16, DType::f16, DType::f32})
+    for (const DType layout :
+         {DType::q4_0, DType::q4_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k, DType::bf16, DType::f16, DType::f32})
       for (const int rows : {1, 4, 8, 128}) gemm(layout, rows);
     for (const KvType kv : {KvType::bf16, KvType::f32})
       for (const int rows : {1, kAttentionVectors / kHeads}) attention(kv, rows);
