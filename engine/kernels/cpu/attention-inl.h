@@ -48,13 +48,11 @@ struct KvF32 {
   static const Pair* pairs(const float* p, float*, int) { return reinterpret_cast<const Pair*>(p); }
 };
 
-constexpr bool kWideFile = V::lanes == 16 && V::dot_bf16;  // 32 vector registers
-
 // Query vectors [first, last) in the largest tiles that the registers hold.
 template <class Fn>
 void for_vector_tiles(int first, int last, Fn&& fn) {
   int at = first;
-  for_row_tiles<kWideFile ? 12 : 4>(last - first, [&](auto tile, int m) { fn(tile, at + m); });
+  for_row_tiles<kWide ? 12 : 4>(last - first, [&](auto tile, int m) { fn(tile, at + m); });
 }
 
 // Softmax state of one query vector: o holds the sum of p v, not yet divided by l.
@@ -187,7 +185,7 @@ class AttentionTile {
     const bool more = chunk + 1 < a_.chunks.end;
     const int next_pages = more ? (visible(chunk + 1, vectors_ - 1) + 15) / 16 : 0;
     for_vector_tiles(first, vectors_, [&](auto tile, int v) {
-      constexpr int kUnits = kWideFile ? 2 : kParts;  // vectors of keys at once
+      constexpr int kUnits = kWide ? 2 : kParts;  // vectors of keys at once
       for (int unit = 0; unit < pages * kParts;) {
         const int some = std::min(kUnits, pages * kParts - unit);
         if (some == kUnits)

@@ -1,7 +1,8 @@
 // Products with packed weights (kernel_table.h: GemmFn, GatedFn). Each lane is one output; columns run in the order of the layout, so the
 // bits of an output do not depend on how many rows or panels a call has.
 
-constexpr int kMaxSums = 8;  // unfinished sums of a reduction tree of 16 leaves
+constexpr bool kWide = V::lanes == 16 && V::dot_bf16;  // 32 vector registers
+constexpr int kMaxSums = 8;                            // unfinished sums of a reduction tree of 16 leaves
 
 // Sums the leaves of a tile of N vectors and merges them in tree order. add(acc, block) adds one block; store(root, acc) takes a finished
 // root.
@@ -36,7 +37,6 @@ struct TileOut {
 template <class L, int M>
 [[gnu::noinline]] void quant_tile(const std::byte* panel, int part, const QuantBlock* input, int quad_blocks, const InputLayout& layout,
                                   TileOut to) {
-  constexpr int kQuads = (M + 3) / 4;
   constexpr std::size_t kBytes = weight_block_bytes(L::type);
   const std::size_t ahead = M <= 4 ? 8 * kBytes : 0;
   sum_leaves<M>(
@@ -47,20 +47,23 @@ template <class L, int M>
           unroll<static_cast<int>((kBytes + 63) / 64 / kParts)>(
               [&](auto i) { __builtin_prefetch(w + ahead + 64 * (i * kParts + part), 0, 3); });
         const auto* q = reinterpret_cast<const std::uint8_t*>(w + L::quants) + part * V::lanes * 4;
-        unroll<kQuads>([&](auto quad) {
-          constexpr int G = quad * 4 + 4 <= M ? 4 : M - quad * 4;
-          const QuantBlock& a =
-              input[static_cast<std::size_t>(quad) * static_cast<std::size_t>(quad_blocks) + static_cast<std::size_t>(block)];
-          unroll<L::sub_blocks>([&](auto sub) {
+        const auto row = [&](int r) __attribute__((always_inline))->const QuantBlock& {
+          return input[static_cast<std::size_t>(r / kQuadRows) * static_cast<std::size_t>(quad_blocks) + static_cast<std::size_t>(block)];
+        };
+        unroll<(M + kQuadRows - 1) / kQuadRows>([&](auto quad) __attribute__((always_inline)) {
+          constexpr int first = quad * kQuadRows, R = first + kQuadRows <= M ? kQuadRows : M - first;
+          unroll<L::sub_blocks>([&](auto sub) __attribute__((always_inline)) {
             constexpr int kGroups = 8 / L::sub_blocks;
-            typename L::Dot t[G];
-            unroll<G>([&](auto r) { t[r] = L::start(a, r, sub); });
-            unroll<kGroups>([&](auto i) {
+            typename L::Dot t[R];
+            unroll<R>([&](auto r) __attribute__((always_inline)) { t[r] = L::start(row(first + r), r % kQuadRows, sub); });
+            unroll<kGroups>([&](auto i) __attribute__((always_inline)) {
               constexpr int group = sub * kGroups + i;
               const auto weights = L::template weights<group>(q);
-              unroll<G>([&](auto r) { L::dot(t[r], weights, a.q[group][r]); });
+              unroll<R>([&](auto r) __attribute__((always_inline)) { L::dot(t[r], weights, row(first + r).q[group][r % kQuadRows]); });
             });
-            unroll<G>([&](auto r) { acc[quad * 4 + r] = L::scale(t[r], w, part, a, r, sub, acc[quad * 4 + r]); });
+            unroll<R>([&](auto r) __attribute__((always_inline)) {
+              acc[first + r] = L::scale(t[r], w, part, row(first + r), r % kQuadRows, sub, acc[first + r]);
+            });
           });
         });
       },
@@ -163,7 +166,7 @@ void for_row_tiles(int rows, Fn&& fn) {
 
 template <class L>
 void quant_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
-  constexpr int kLargest = V::lanes == 16 && V::dot_bf16 ? 16 : 4;
+  constexpr int kLargest = kWide ? 12 : 4;
   const int blocks = g.input->blocks;
   const QuantBlock* input = g.input->q8 + static_cast<std::size_t>(rows.begin / kQuadRows) * static_cast<std::size_t>(blocks);
   for (int panel = panels.begin; panel < panels.end; ++panel) {
@@ -180,7 +183,6 @@ void quant_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
 
 template <class L>
 void float_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
-  constexpr bool kWide = V::lanes == 16 && V::dot_bf16;  // 32 registers
   constexpr int kLargest = kWide ? 12 : 4;
   const std::size_t quad_bytes = static_cast<std::size_t>(g.input->blocks) * L::quad_block_bytes;
   const std::byte* input = (L::quad_block_bytes == kBf16BlockBytes ? g.input->bf16 : g.input->f32) +
@@ -225,7 +227,7 @@ void gemm(const GemmArgs& g, Run panels, Run rows) {
 }
 
 void gated(const GatedArgs& g, Run blocks, Run rows) {
-  constexpr int kRows = 16;
+  constexpr int kRows = 24;
   alignas(64) float gate[kRows * kBlockColumns], up[kRows * kBlockColumns];
   const GemmArgs gate_args{g.gate, g.input, g.layout, nullptr, 0, 0}, up_args{g.up, g.input, g.layout, nullptr, 0, 0};
   for (int block = blocks.begin; block < blocks.end; ++block) {

@@ -121,7 +121,8 @@ struct V {
   template <int Shift>
   static W with_bits(const W& w, const std::uint8_t* p, int mask) {
     W out;
-    for (int i = 0; i < 64; ++i) out.v[i] = static_cast<std::int8_t>(w.v[i] | ((Shift >= 0 ? p[i] << (Shift & 7) : p[i] >> (-Shift & 7)) & mask));
+    for (int i = 0; i < 64; ++i)
+      out.v[i] = static_cast<std::int8_t>(w.v[i] | ((Shift >= 0 ? p[i] << (Shift & 7) : p[i] >> (-Shift & 7)) & mask));
     return out;
   }
   using Dot6 = I;
