@@ -34,11 +34,11 @@ def table(results):
 
 
 def plot(results, heading):
-    """Bars of ratios on a logarithmic scale that begin at 1, each with the line of its spread. -> SVG"""
-    bars = [r for r in results if r.get("ratio")]
+    """Bars of ratios on a logarithmic scale that begin at 1, each with the line of its spread; seconds are left out. -> SVG"""
+    bars = [r for r in results if r.get("ratio") and r["unit"] != "s"]
     low = min([0.5] + [r["ratio_min"] for r in bars])
     high = max([2.0] + [r["ratio_max"] for r in bars])
-    left, width, line, top = 620, 520, 24, 56
+    left, width, line, top = 660, 520, 24, 56
 
     def x(ratio):
         return left + width * math.log(ratio / low) / math.log(high / low)

@@ -112,6 +112,15 @@ class Reports(unittest.TestCase):
         self.assertGreater(report["prefill"]["tokens_per_second"], 0)
         self.assertGreater(report["decode"]["tokens_per_second"], 0)
 
+    def test_the_machine_is_measured_for_the_kernels_that_run(self):
+        for table in json.loads(run("version", "--json")[0])["kernels"]:
+            report = json.loads(run("bench", "--machine", "--json", "--kernels", table)[0])
+            self.assertEqual(report["kernels"], table)
+            self.assertEqual(report["read_gbps"].keys(), report["arithmetic"].keys())
+            self.assertGreater(min(report["read_gbps"].values()), 0)
+            for rates in report["arithmetic"].values():
+                self.assertEqual(rates["int8_gops"] > 0, table != "scalar")
+
 
 class Synthesize(unittest.TestCase):
     def test_a_file_of_any_shape_loads_and_generates(self):
