@@ -68,7 +68,11 @@ Status start_executor(Machine& machine, const parallel::ExecutorOptions& options
     machine.executor = std::move(*executor);
     return {};
   }
-  if (job->rank() != 0) job->finish(parallel::run_rank(*job, machine.topology, factory, options) ? kExitOk : kExitEngine);
+  if (job->rank() != 0) {
+    const Status end = parallel::run_rank(*job, machine.topology, factory, options);
+    if (!end && job->rank() == 1 && end.error().message.starts_with("rank 0 ")) note(end.error().message);  // others' ends rank 0 tells
+    job->finish(end ? kExitOk : kExitEngine);
+  }
   auto executor = parallel::MpiExecutor::start(*job, machine.topology, factory, options);
   if (!executor) return executor.error();
   machine.executor = std::move(*executor);

@@ -343,11 +343,14 @@ void Controller::cancel(std::uint64_t id) {
   }
 }
 
-void Controller::drain(Duration at_most) {
+void Controller::drain(Duration at_most, const std::function<bool()>& urgent) {
+  constexpr Duration kLook = std::chrono::milliseconds(20);
   {
     std::unique_lock lock(impl_->mutex);
     impl_->draining = true;
-    impl_->quiet.wait_for(lock, at_most, [&] { return impl_->lives.empty(); });
+    const TimePoint deadline = Clock::now() + at_most;
+    while (!impl_->lives.empty() && Clock::now() < deadline && !(urgent && urgent()))
+      impl_->quiet.wait_until(lock, std::min(deadline, Clock::now() + kLook));
   }
   impl_->end_all({ErrorCode::unavailable, "the server is shutting down", ""});
 }

@@ -59,9 +59,10 @@ class Controller {
   Result<std::uint64_t> submit(GenerateRequest request, Sink sink);
   void cancel(std::uint64_t id);  // any thread; the sink hears nothing more
 
-  void drain(Duration at_most);  // refuses new requests, waits for the running ones, then ends the rest with an error event
-  bool ready() const;            // the executor works and no drain began
-  std::string failure() const;   // why not ready; empty while well
+  // Refuses new requests, waits for the running ones until `urgent` (asked now and then), ends the rest with an error event.
+  void drain(Duration at_most, const std::function<bool()>& urgent = {});
+  bool ready() const;                                         // the executor works and no drain began
+  std::string failure() const;                                // why not ready; empty while well
   void on_failure(std::function<void(std::string)> handler);  // called once, after every open sink heard its error
   scheduler::Stats stats() const;
   int retry_after() const;  // seconds until the queue should have drained, from the rate of late; 1 to 60

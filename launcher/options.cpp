@@ -118,7 +118,8 @@ void add_serve(CLI::App& app, Options& o) {
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", s.limits.prefix_cache, "reuse the KV of equal beginnings (on)")
       ->group(kMore);
   add_seconds(app, "--step-deadline", s.step_deadline, "a step that takes longer counts as lost (60)");
-  add_seconds(app, "--shutdown-timeout", s.shutdown_timeout, "what running requests get after a signal (30)");
+  add_seconds(app, "--shutdown-timeout", s.shutdown_timeout,
+              "what running requests get after a signal (30); ranks under mpirun end at once");
 }
 
 void add_generate(CLI::App& app, Options& o) {

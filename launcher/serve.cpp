@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <optional>
 #include <sstream>
 
 #include "launcher/api/api.h"
@@ -19,13 +20,19 @@ namespace shardline::launcher {
 namespace {
 
 constexpr Duration kLastWords = std::chrono::seconds(1);  // for what is still to be written when the server ends
+// mpirun kills ranks one second after it signalled them. A rank whose death made it signal is noticed in this time.
+constexpr Duration kJobTimeout = std::chrono::milliseconds(200), kJobLastWords = std::chrono::milliseconds(200);
 
 // SIGINT and SIGTERM as something to wait for. A signal handler can reach nothing but globals.
 std::atomic<int> signal_event{-1};
 std::atomic<int> signals_seen{0};
+std::atomic<int> last_signal{0};
+
+bool is_urgent() { return signals_seen > 1; }
 
 void on_signal(int number) {
-  if (signals_seen.fetch_add(1) > 0) _exit(128 + number);
+  last_signal = number;
+  if (signals_seen.fetch_add(1) > 1) _exit(128 + number);
   const std::uint64_t one = 1;
   if (write(signal_event, &one, sizeof one) < 0) _exit(128 + number);
 }
@@ -86,6 +93,19 @@ Controller::Options controller_options(const ModelFile& model, const Tokenizer* 
   return o;
 }
 
+// Running requests end, by themselves or with an error.
+void drain(Controller& controller, const ServeOptions& options, bool job) {
+  Duration timeout = options.shutdown_timeout;
+  if (job) {
+    timeout = std::min(timeout, kJobTimeout);
+    spdlog::info("the server is shutting down: running requests end now, for ranks are killed soon after a signal");
+  } else {
+    spdlog::info("draining: running requests have {} s, a second signal ends them at once",
+                 std::chrono::duration_cast<std::chrono::seconds>(timeout).count());
+  }
+  controller.drain(timeout, is_urgent);
+}
+
 void say_ready(const Listener& listener, const api::ServedModel& served, const ServeInfo& info) {
   std::istringstream lines(info.topology);
   for (std::string line; std::getline(lines, line);) spdlog::info("{}", line);
@@ -115,7 +135,7 @@ std::string Listener::url() const { return impl_->server->url(); }
 
 int serve(Listener listener, Executor& executor, const ModelFile& model, const Tokenizer* tokenizer, const ChatTemplate* chat,
           const ServeOptions& options, const ServeInfo& info) {
-  const Log log;
+  std::optional<Log> log(std::in_place);
   const Interrupts interrupts;
   const api::ServedModel served = served_model(model, tokenizer, chat, options);
   Metrics metrics(options.metrics_prefix, served.name, served.context);
@@ -133,12 +153,13 @@ int serve(Listener listener, Executor& executor, const ModelFile& model, const T
         [&api](http::Request request, const std::shared_ptr<http::Responder>& responder) { api.handle(std::move(request), responder); });
     say_ready(listener, served, info);
     interrupts.wait();
-    if (!failed) {
-      spdlog::info("draining: running requests have {} s, a second signal ends at once",
-                   std::chrono::duration_cast<std::chrono::seconds>(options.shutdown_timeout).count());
-      controller.drain(options.shutdown_timeout);
+    if (!failed) drain(controller, options, info.job);
+    server.stop(info.job ? kJobLastWords : kLastWords);  // before the controller, which handlers use
+    if (is_urgent()) {
+      spdlog::info("ended by a second signal");
+      log.reset();               // which writes it
+      _exit(128 + last_signal);  // a step may still run for long
     }
-    server.stop(kLastWords);  // before the controller, which handlers use
   }
   // A launcher that saw a rank die sends its signal before this process has noticed the death by itself.
   if (const Status health = executor.health(); !failed && !health.ok()) {

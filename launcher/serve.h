@@ -23,7 +23,7 @@ struct ServeOptions {
   std::string metrics_prefix = "shardline_";             // of every metric; "vllm:" gives vLLM's own names
   scheduler::Limits limits;                              // blocks must be set; context 0: the model's; depth is the executor's
   Duration step_deadline = std::chrono::seconds(60);     // a step that takes longer counts as lost
-  Duration shutdown_timeout = std::chrono::seconds(30);  // what running requests get after the first signal; 0: nothing
+  Duration shutdown_timeout = std::chrono::seconds(30);  // what running requests get after the first signal, in one process
 };
 
 // What the server says of itself, in /version and in the log.
@@ -33,6 +33,7 @@ struct ServeInfo {
   std::string kernels;  // the table that runs
   std::string compute;  // "fast" or "f32"
   int tp = 1, pp = 1;
+  bool job = false;      // mpirun or srun started the ranks, and kills them soon after its signal
   std::string topology;  // table of ranks for people; empty: not logged
 };
 
@@ -59,7 +60,7 @@ class Listener {
 
 // Runs until SIGINT or SIGTERM, or until a rank is lost. `tokenizer` and `chat` may be null: the model then speaks token ids, or has no
 // chat template. Returns the exit status: 0 after a requested drain, 70 where a rank was lost (every open stream has heard an error).
-// A second signal ends the process at once with 128 + its number.
+// A second signal ends running requests, and then the process with 128 + its number.
 int serve(Listener listener, Executor& executor, const ModelFile& model, const Tokenizer* tokenizer, const ChatTemplate* chat,
           const ServeOptions& options, const ServeInfo& info);
 

@@ -1,4 +1,6 @@
 // shardline serve MODEL: takes the port, loads, answers.
+#include <csignal>
+
 #include "launcher/boot.h"
 #include "launcher/build_info.h"
 #include "launcher/commands/commands.h"
@@ -12,6 +14,9 @@ constexpr int kSequences = 64;
 }  // namespace
 
 int run_serve(const Options& options, parallel::Job* job) {
+  // mpirun signals every rank at once. Rank 0 tells its clients and then the other ranks, which end when it says so or dies.
+  if (!is_controller(job))
+    for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_IGN);
   Result<Listener> listener = is_controller(job) ? Listener::bind(options.serve.host, options.serve.port) : Error{};
   auto machine = boot(options.model, job, kSequences, listener || !is_controller(job) ? Status() : listener.error());
   if (!machine) return fail(machine.error());
@@ -24,7 +29,7 @@ int run_serve(const Options& options, parallel::Job* job) {
   serving.limits = limits;
   const ServeInfo info{
       build_info().version,   build_info().commit,    machine->kernels, options.model.compute == Compute::f32 ? "f32" : "fast",
-      machine->topology.tp(), machine->topology.pp(), machine->table};
+      machine->topology.tp(), machine->topology.pp(), job != nullptr,   machine->table};
   return serve(std::move(*listener), *machine->executor, *machine->model.file, machine->tokenizer(), machine->chat(), serving, info);
 }
 

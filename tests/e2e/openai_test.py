@@ -298,7 +298,12 @@ class Ends(unittest.TestCase):
             stream = client(server.url).completions.create(model="", prompt="Once", max_tokens=4000, stream=True, extra_body={"ignore_eos": True})
             next(iter(stream))
             server.begin_drain(signal.SIGINT)
-            self.assertEqual(server.end(signal.SIGINT, timeout=10), 128 + signal.SIGINT)
+            server.process.send_signal(signal.SIGINT)
+            with self.assertRaises(openai.APIError) as caught:
+                list(stream)
+            self.assertIn("shutting down", str(caught.exception))
+            self.assertEqual(server.process.wait(10), 128 + signal.SIGINT)
+            self.assertIn("ended by a second signal", server.text())
 
     def test_a_busy_port_names_its_holder(self):
         with socket.create_server(("127.0.0.1", 0)) as holder:

@@ -120,14 +120,24 @@ class Ranks(unittest.TestCase):
     def test_a_rank_that_dies_while_nothing_runs(self):
         self.end_of_a_rank(2, signal.SIGKILL, busy=False)
 
-    def test_an_interrupt_of_mpirun(self):
-        with Server(4, ("--tp", "2", "--pp", "2", "--shutdown-timeout", "0")) as server:
+    def test_rank_0_dies(self):
+        with Server(4, ("--tp", "2", "--pp", "2")) as server:
             pids = server.ranks()
-            stream = server.stream()
-            server.process.send_signal(signal.SIGINT)
-            self.assertTrue(self.last_event(stream))
-            server.process.wait(30)
+            os.kill(pids[0], signal.SIGKILL)
+            self.assertNotEqual(server.process.wait(30), 0)
+            self.assertEqual(len(re.findall(r"shardline: rank 0 .* died", server.text())), 1)
             self.assert_nothing_is_left(pids)
+
+    def test_a_signal_to_mpirun(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number), Server(4, ("--tp", "2", "--pp", "2")) as server:
+                pids = server.ranks()
+                stream = server.stream()
+                server.process.send_signal(number)
+                self.assertIn("shutting down", self.last_event(stream))  # before mpirun kills
+                server.process.wait(30)
+                self.assertIn("info ended", server.text())
+                self.assert_nothing_is_left(pids)
 
 
 if __name__ == "__main__":
