@@ -1,11 +1,15 @@
 // The CPU threads of one rank. They all run the same function on the same plan and meet at a barrier after every op;
-// within an op they claim chunks of work, so a thread that is disturbed does less of it.
+// within an op they claim chunks of work, so a thread that is disturbed does less of it. A thread that has to wait for its core, because
+// something else runs there, would make all others wait at every barrier: the team then goes on with fewer, and tries again later.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
+
+#include "engine/device/run_delay.h"
 
 namespace shardline {
 
@@ -31,6 +35,23 @@ class Worker {
   friend class WorkerTeam;
 };
 
+// How many workers take part.
+class CrewSize {
+ public:
+  explicit CrewSize(int threads) : threads_(threads), active_(threads) {}
+  int active() const { return active_; }
+  // Hears how large a part of the last window the worst active worker waited for a core.
+  void hear(TimePoint now, double waited);
+
+ private:
+  static constexpr Duration kPause = std::chrono::seconds(1), kLongestPause = std::chrono::seconds(16);
+  static constexpr double kContended = 0.15;
+  const int threads_;
+  int active_;
+  TimePoint resume_{};       // when one more is tried
+  Duration pause_ = kPause;  // doubles while trials fail
+};
+
 class WorkerTeam {
  public:
   // The caller of run() is worker 0; threads - 1 threads are started. `spin`: wait actively for a while before sleeping, which pays
@@ -48,18 +69,27 @@ class WorkerTeam {
   friend class Worker;
   void serve(int index);
   void wait_change(const std::atomic<std::uint32_t>& word, std::uint32_t old) const;
+  void choose_crew();
 
   const int threads_;
-  const int spins_;  // pauses before sleeping
+  int active_;  // workers that take part in this run
+  CrewSize crew_;
+  TimePoint window_{};  // begin of the time that the crew is chosen by
+  const int spins_;     // pauses before sleeping
   const std::function<void(Worker&)>* work_ = nullptr;
   bool stop_ = false;
-  alignas(64) std::atomic<std::uint32_t> job_{0};    // counts run() calls
   alignas(64) std::atomic<std::uint32_t> phase_{0};  // counts completed barriers
   alignas(64) std::atomic<std::uint32_t> arrived_{0};
   struct alignas(64) Counter {
     std::atomic<int> next{0};
   };
   Counter counters_[2];  // of even and of odd phases
+  struct alignas(64) Seat {
+    std::atomic<std::uint32_t> job{0};  // counts the runs that its worker takes part in
+    std::unique_ptr<RunDelay> delay;
+    Duration waited{};  // until the window began
+  };
+  std::vector<Seat> seats_;
   std::vector<std::thread> others_;
 };
 

@@ -20,7 +20,8 @@ void Batch::build(const StepPlan& plan) {
   for (const PlanSequence& s : plan.sequences) tiles += (s.rows + tile - 1) / tile;
   // Few tiles cannot feed all threads: long ones are split over keys. Where work is cut never changes a bit.
   const int enough = threads_ > 1 ? 4 * threads_ : 1;
-  const int pieces = (enough + tiles * kv_heads_ - 1) / std::max(1, tiles * kv_heads_);
+  int pieces = (enough + tiles * kv_heads_ - 1) / std::max(1, tiles * kv_heads_);
+  if (pieces > 1) pieces += (threads_ - tiles * kv_heads_ * pieces % threads_) % threads_;  // one head for all: threads get alike
   for (const PlanSequence& s : plan.sequences) {
     const BlockId* blocks = plan.block_tables.data() + s.first_block;
     for (int i = 0; i < s.rows; ++i) {

@@ -78,7 +78,7 @@ template <class L, int M>
 struct F32 {
   static constexpr DType type = DType::f32;
   static constexpr std::size_t quad_block_bytes = kF32BlockBytes;
-  static constexpr int steps = 32;
+  static constexpr int steps = 32, two_panels = 2;
   static V::F weights(const std::byte* w, int step, int part) {
     return V::load(reinterpret_cast<const float*>(w) + step * 16 + part * V::lanes);
   }
@@ -90,7 +90,7 @@ struct F32 {
 struct F16 {
   static constexpr DType type = DType::f16;
   static constexpr std::size_t quad_block_bytes = kF32BlockBytes;
-  static constexpr int steps = 32;
+  static constexpr int steps = 32, two_panels = 2;
   static V::F weights(const std::byte* w, int step, int part) { return V::load_f16(w + (step * 16 + part * V::lanes) * 2); }
   static V::F add(V::F acc, V::F w, const std::byte* a, int step, int r) { return F32::add(acc, w, a, step, r); }
 };
@@ -98,7 +98,7 @@ struct F16 {
 struct Bf16 {
   static constexpr DType type = DType::bf16;
   static constexpr std::size_t quad_block_bytes = V::dot_bf16 ? kBf16BlockBytes : kF32BlockBytes;
-  static constexpr int steps = 16;
+  static constexpr int steps = 16, two_panels = V::dot_bf16 ? 2 : 1;  // most rows whose sums over two panels fit 16 registers
   static V::Pairs weights(const std::byte* w, int step, int part) { return V::load_pairs(w + (step * 16 + part * V::lanes) * 4); }
   static V::F add(V::F acc, V::Pairs w, const std::byte* a, int step, int r) {
     if constexpr (V::dot_bf16) {
@@ -166,7 +166,7 @@ void for_row_tiles(int rows, Fn&& fn) {
 
 template <class L>
 void quant_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
-  constexpr int kLargest = kWide ? 12 : 4;
+  constexpr int kLargest = !kWide ? 4 : L::sub_blocks == 1 ? 12 : 8;  // whose sums stay in registers
   const int blocks = g.input->blocks;
   const QuantBlock* input = g.input->q8 + static_cast<std::size_t>(rows.begin / kQuadRows) * static_cast<std::size_t>(blocks);
   for (int panel = panels.begin; panel < panels.end; ++panel) {
@@ -199,7 +199,7 @@ void float_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
                                    g.input->blocks, *g.layout, TileOut{at.out + first * kPanelRows, at.row_stride, at.root_stride});
       };
       // Two panels at once where the registers hold them, else one after another.
-      if (step == 2 && (kWide || (V::lanes == 8 && tile <= 2))) return run(std::integral_constant<int, 2 * kParts>{}, 0);
+      if (step == 2 && (kWide || (V::lanes == 8 && tile <= L::two_panels))) return run(std::integral_constant<int, 2 * kParts>{}, 0);
       for (int i = 0; i < step; ++i) run(std::integral_constant<int, kParts>{}, i);
     });
     panel += step;
