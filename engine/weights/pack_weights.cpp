@@ -1,5 +1,7 @@
 #include "engine/weights/pack_weights.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -31,9 +33,14 @@ void pack_q4(const std::byte* stored, int scales, int first, int width, std::byt
 
 void pack_q8(const std::byte* stored, int first, int width, std::byte* block, int r) {
   std::memcpy(block + 2 * r, stored, 2);
-  const auto* q = reinterpret_cast<const std::uint8_t*>(stored) + 2 + first;
-  auto* out = reinterpret_cast<std::uint8_t*>(block) + 32;
-  for (int k = 0; k < width; ++k) out[64 * (k / 4) + 4 * r + k % 4] = q[k] ^ 0x80;  // int8 q as u8 q + 128
+  const std::byte* q = stored + 2 + first;
+  std::byte* out = block + 32;
+  for (int k = 0; k < width; k += 4) {  // int8 q as u8 q + 128; widths are multiples of 16
+    std::uint32_t four;
+    std::memcpy(&four, q + k, 4);
+    four ^= 0x80808080u;
+    std::memcpy(out + 16 * k + 4 * r, &four, 4);
+  }
 }
 
 // `first` counts within the block of 256; the run [first, first + width) lies within 32 values of it.
@@ -122,9 +129,61 @@ void pack_block(DType type, const RowSource& source, std::int64_t column, int wi
   }
 }
 
+// Whole blocks of 16-bit numbers, 16 rows at once: 8 x 8 numbers (f16), or 4 x 4 pairs of them (bf16), turned in registers.
+void pack_rows_16(DType type, const std::byte* const* rows, std::byte* block) {
+  const auto load = [&](int row, int k) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + 2 * k)); };
+  const auto store = [&](std::size_t at, __m128i x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(block + at), x); };
+  if (type == DType::bf16) {
+    for (int k = 0; k < kBlockColumns; k += 8)
+      for (int r = 0; r < kPanelRows; r += 4) {
+        const __m128i a = load(r, k), b = load(r + 1, k), c = load(r + 2, k), d = load(r + 3, k);
+        const __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d), ab2 = _mm_unpackhi_epi32(a, b),
+                      cd2 = _mm_unpackhi_epi32(c, d);
+        const auto at = static_cast<std::size_t>((k / 2 * kPanelRows + r) * 4);
+        store(at, _mm_unpacklo_epi64(ab, cd));
+        store(at + 64, _mm_unpackhi_epi64(ab, cd));
+        store(at + 128, _mm_unpacklo_epi64(ab2, cd2));
+        store(at + 192, _mm_unpackhi_epi64(ab2, cd2));
+      }
+    return;
+  }
+  for (int k = 0; k < kBlockColumns; k += 8)
+    for (int r = 0; r < kPanelRows; r += 8) {
+      __m128i pairs[8], fours[8];  // of rows: numbers 0-3 of (0,1), (2,3), (4,5), (6,7), then numbers 4-7
+      for (int i = 0; i < 4; ++i) {
+        pairs[i] = _mm_unpacklo_epi16(load(r + 2 * i, k), load(r + 2 * i + 1, k));
+        pairs[4 + i] = _mm_unpackhi_epi16(load(r + 2 * i, k), load(r + 2 * i + 1, k));
+      }
+      for (int half = 0; half < 8; half += 4)
+        for (int i = 0; i < 2; ++i) {  // numbers 2i, 2i + 1 of rows 0-3, then of rows 4-7
+          fours[half + 2 * i] =
+              i == 0 ? _mm_unpacklo_epi32(pairs[half], pairs[half + 1]) : _mm_unpackhi_epi32(pairs[half], pairs[half + 1]);
+          fours[half + 2 * i + 1] =
+              i == 0 ? _mm_unpacklo_epi32(pairs[half + 2], pairs[half + 3]) : _mm_unpackhi_epi32(pairs[half + 2], pairs[half + 3]);
+        }
+      for (int i = 0; i < 4; ++i) {
+        const auto at = static_cast<std::size_t>(((k + 2 * i) * kPanelRows + r) * 2);
+        store(at, _mm_unpacklo_epi64(fours[2 * i], fours[2 * i + 1]));
+        store(at + 32, _mm_unpackhi_epi64(fours[2 * i], fours[2 * i + 1]));
+      }
+    }
+}
+
+// The 16 rows' values from `column` on, where a whole block of them is stored as it will be packed; else false.
+bool stored_alike(DType type, std::span<const RowSource> rows, std::int64_t column, const std::byte** out) {
+  if (type != DType::bf16 && type != DType::f16) return false;
+  for (int r = 0; r < kPanelRows; ++r) {
+    const RowSource& source = rows[static_cast<std::size_t>(r)];
+    if (source.tensor->dtype != type) return false;
+    out[r] = source.tensor->data + static_cast<std::size_t>(source.row) * source.tensor->row_bytes() + static_cast<std::size_t>(column) * 2;
+  }
+  return true;
+}
+
 }  // namespace
 
-void pack_panels(DType type, std::span<const RowSource> rows, std::int64_t first_column, const InputLayout& layout, std::byte* out, Run panels) {
+void pack_panels(DType type, std::span<const RowSource> rows, std::int64_t first_column, const InputLayout& layout, std::byte* out,
+                 Run panels) {
   const std::size_t block_bytes = weight_block_bytes(type);
   std::byte* block = out + static_cast<std::size_t>(panels.begin) * layout.blocks.size() * block_bytes;
   for (int panel = panels.begin; panel < panels.end; ++panel) {
@@ -132,7 +191,15 @@ void pack_panels(DType type, std::span<const RowSource> rows, std::int64_t first
     const int count = std::min(kPanelRows, static_cast<int>(rows.size()) - first);
     for (const InputLayout::Block& b : layout.blocks) {
       if (count < kPanelRows || b.width < kBlockColumns) std::memset(block, 0, block_bytes);
-      for (int r = 0; r < count; ++r) pack_block(type, rows[static_cast<std::size_t>(first + r)], first_column + b.begin, b.width, block, r);
+      const std::byte* sources[kPanelRows];
+      if (count == kPanelRows && b.width == kBlockColumns &&
+          stored_alike(type, rows.subspan(static_cast<std::size_t>(first), kPanelRows), first_column + b.begin, sources)) {
+        pack_rows_16(type, sources, block);
+        block += block_bytes;
+        continue;
+      }
+      for (int r = 0; r < count; ++r)
+        pack_block(type, rows[static_cast<std::size_t>(first + r)], first_column + b.begin, b.width, block, r);
       block += block_bytes;
     }
   }
