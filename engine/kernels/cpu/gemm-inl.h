@@ -36,7 +36,7 @@ struct TileOut {
 // M rows times one vector of a panel. `input` is the first row's quad, `quad_blocks` its length.
 template <class L, int M>
 [[gnu::noinline]] void quant_tile(const std::byte* panel, int part, const QuantBlock* input, int quad_blocks, const InputLayout& layout,
-                                  TileOut to) {
+                                  const TileOut& to) {
   constexpr std::size_t kBytes = weight_block_bytes(L::type);
   const std::size_t ahead = M <= 4 ? 8 * kBytes : 0;
   sum_leaves<M>(
@@ -113,7 +113,7 @@ struct Bf16 {
 // M rows times U consecutive vectors, beginning with vector `unit` counted over panels.
 template <class L, int M, int U>
 [[gnu::noinline]] void float_tile(const std::byte* weights, std::size_t panel_bytes, const std::byte* input, int quad_blocks,
-                                  const InputLayout& layout, TileOut to) {
+                                  const InputLayout& layout, const TileOut& to) {
   constexpr int kQuads = (M + 3) / 4;
   const std::byte* w[U];
   unroll<U>([&](auto u) { w[u] = weights + (u / kParts) * panel_bytes; });
@@ -165,7 +165,7 @@ void for_row_tiles(int rows, Fn&& fn) {
 }
 
 template <class L>
-void quant_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
+void quant_gemm(const GemmArgs& g, Run panels, Run rows, const TileOut& to) {
   constexpr int kLargest = !kWide ? 4 : L::sub_blocks == 1 ? 12 : 8;  // whose sums stay in registers
   const int blocks = g.input->blocks;
   const QuantBlock* input = g.input->q8 + static_cast<std::size_t>(rows.begin / kQuadRows) * static_cast<std::size_t>(blocks);
@@ -182,7 +182,7 @@ void quant_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
 }
 
 template <class L>
-void float_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
+void float_gemm(const GemmArgs& g, Run panels, Run rows, const TileOut& to) {
   constexpr int kLargest = kWide ? 12 : 4;
   const std::size_t quad_bytes = static_cast<std::size_t>(g.input->blocks) * L::quad_block_bytes;
   const std::byte* input = (L::quad_block_bytes == kBf16BlockBytes ? g.input->bf16 : g.input->f32) +
@@ -207,7 +207,7 @@ void float_gemm(const GemmArgs& g, Run panels, Run rows, TileOut to) {
 }
 
 // Output at `to`, which is where (root 0, row rows.begin, column 16 * panels.begin) goes.
-void gemm_at(const GemmArgs& g, Run panels, Run rows, TileOut to) {
+void gemm_at(const GemmArgs& g, Run panels, Run rows, const TileOut& to) {
   switch (g.weights->layout) {
     case DType::q4_0: return quant_gemm<Q4_0>(g, panels, rows, to);
     case DType::q4_1: return quant_gemm<Q4_1>(g, panels, rows, to);
