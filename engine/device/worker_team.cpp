@@ -22,7 +22,7 @@ class FloatMode {
 
 }  // namespace
 
-int Worker::count() const { return team_->active_; }
+Worker::Worker(WorkerTeam& team, int index) : team_(&team), index_(index), count_(team.active_) {}
 
 int Worker::claim() {
   if (std::exchange(fresh_, false)) return index_;
@@ -33,11 +33,11 @@ void Worker::barrier() {
   WorkerTeam& team = *team_;
   const std::uint32_t phase = team.phase_.load(std::memory_order_relaxed);
   // The counter of the phase after next was last used in the phase before this one: nobody claims from it now.
-  if (team.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(team.active_)) {
-    team.counters_[(phase_ + 1) & 1].next.store(team.active_, std::memory_order_relaxed);
+  if (team.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(count_)) {
+    team.counters_[(phase_ + 1) & 1].next.store(count_, std::memory_order_relaxed);
     team.arrived_.store(0, std::memory_order_relaxed);
     team.phase_.store(phase + 1, std::memory_order_release);
-    if (team.active_ > 1) team.phase_.notify_all();
+    if (count_ > 1) team.phase_.notify_all();
   } else {
     team.wait_change(team.phase_, phase);
   }

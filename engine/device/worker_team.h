@@ -18,9 +18,9 @@ class WorkerTeam;
 // One thread's place in its team, valid inside WorkerTeam::run.
 class Worker {
  public:
-  Worker(WorkerTeam& team, int index) : team_(&team), index_(index) {}
+  Worker(WorkerTeam& team, int index);
   int index() const { return index_; }
-  int count() const;
+  int count() const { return count_; }
   // Number of the next chunk that nobody has; each goes to one worker, the first ones to the workers of the same index. Starts again at 0
   // after a barrier.
   int claim();
@@ -30,6 +30,7 @@ class Worker {
  private:
   WorkerTeam* team_;
   int index_;
+  int count_;                // workers of this run; the team's own number may be the next run's already while this one leaves
   std::uint32_t phase_ = 0;  // barriers passed
   bool fresh_ = true;        // nothing claimed since the last one
   friend class WorkerTeam;
