@@ -147,10 +147,13 @@ Result<Model> open_model(const std::string& path) {
   return model;
 }
 
-Result<Machine> boot(const ModelOptions& asked, parallel::Job* job, int sequences, const Status& so_far) {
+Result<Machine> boot(const ModelOptions& asked, parallel::Job* job, int sequences, const ModelCheck& check) {
   ModelOptions options = asked;
   if (options.max_num_seqs == 0) options.max_num_seqs = sequences;
-  Result<Machine> machine = start(options, job, so_far ? open_model(options.path) : Result<Model>(so_far.error()));
+  Result<Model> model = open_model(options.path);
+  if (model && check)
+    if (const Status status = check(*model); !status) model = status.error();
+  Result<Machine> machine = start(options, job, std::move(model));
   if (!machine && !is_controller(job)) job->finish(exit_status(machine.error().code));
   return machine;
 }

@@ -1,6 +1,7 @@
 // From options to a model that runs:
 //   options -> model file -> (mpirun: agreement of all ranks) -> topology -> memory -> stages -> Executor
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,8 +47,11 @@ struct Machine {
 // Whether this process is the one that answers: the only one, or rank 0.
 inline bool is_controller(const parallel::Job* job) { return !job || job->rank() == 0; }
 
-// `job` is null in one process. `sequences`: how many run at once where the options do not say. `so_far`: an error of the caller's on
-// this rank, which then stops every rank. Returns on the controller only: other ranks serve plans and end by job->finish().
-Result<Machine> boot(const ModelOptions& options, parallel::Job* job, int sequences, const Status& so_far = {});
+// What a command asks of the model before its weights are read. An error stops every rank.
+using ModelCheck = std::function<Status(const Model&)>;
+
+// `job` is null in one process. `sequences`: how many run at once where the options do not say. `check` is called on every rank.
+// Returns on the controller only: other ranks serve plans and end by job->finish().
+Result<Machine> boot(const ModelOptions& options, parallel::Job* job, int sequences, const ModelCheck& check = {});
 
 }  // namespace shardline::launcher

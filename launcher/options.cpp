@@ -265,6 +265,7 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   }
   if (options.command == Command::bench && options.model.path.empty() && !options.bench.machine)
     return Exit{kExitUsage, "shardline: bench needs a model, or --machine\n"};
+  if (options.generate.prompt && options.generate.prompt->empty()) return Exit{kExitUsage, "shardline: the prompt is empty\n"};
   return options;
 }
 

@@ -5,13 +5,14 @@
 #include <boost/json.hpp>
 #include <condition_variable>
 #include <iostream>
-#include <iterator>
 #include <mutex>
 #include <random>
 
 #include "launcher/boot.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/text_input.h"
 #include "launcher/controller.h"
+#include "launcher/exit_status.h"
 #include "launcher/report.h"
 
 namespace shardline::launcher {
@@ -114,34 +115,37 @@ std::vector<TokenId> encode_text(const Tokenizer& tokenizer, const std::string& 
   return ids;
 }
 
-Result<std::vector<TokenId>> encode_chat(const Machine& machine, const std::vector<ChatMessage>& messages) {
-  const auto text_of = [&](TokenId id) { return id >= 0 ? std::string(machine.tokenizer()->bytes(id)) : ""; };
-  const TokenizerSpec& spec = machine.tokenizer()->spec();
+Result<std::vector<TokenId>> encode_chat(const Model& model, const std::vector<ChatMessage>& messages) {
+  const auto text_of = [&](TokenId id) { return id >= 0 ? std::string(model.tokenizer->bytes(id)) : ""; };
+  const TokenizerSpec& spec = model.tokenizer->spec();
   ChatTemplateInput input;
   input.messages = messages;
   input.bos_token = text_of(spec.bos);
   input.eos_token = text_of(spec.eos);
-  auto pieces = machine.chat()->render(input);
+  auto pieces = model.chat->render(input);
   if (!pieces) return pieces.error();
-  return machine.tokenizer()->encode(*pieces);
+  return model.tokenizer->encode(*pieces);
 }
 
-// Tokens of what the options, or standard input, give to continue.
-Result<std::vector<TokenId>> prompt_tokens(const Machine& machine, const GenerateOptions& options) {
+Error no_tokenizer() { return {ErrorCode::usage, "the model has no tokenizer: give --prompt-ids", "--prompt"}; }
+
+// The tokens that the options name, or those of `text`.
+Result<std::vector<TokenId>> prompt_tokens(const Model& model, const GenerateOptions& options, const std::string& text) {
   std::vector<TokenId> ids = options.prompt_ids;
   if (ids.empty()) {
-    if (!machine.tokenizer()) return Error{ErrorCode::usage, "the model has no tokenizer: give --prompt-ids", "--prompt"};
-    const std::string text = options.prompt ? *options.prompt : std::string(std::istreambuf_iterator<char>(std::cin), {});
+    if (!model.tokenizer) return no_tokenizer();
     const bool chat = options.chat.value_or(false);
-    if (chat && !machine.chat()) return Error{ErrorCode::usage, "the model has no chat template", "--chat"};
-    Result<std::vector<TokenId>> encoded = chat ? encode_chat(machine, {{"user", text}}) : encode_text(*machine.tokenizer(), text);
+    if (chat && !model.chat) return Error{ErrorCode::usage, "the model has no chat template", "--chat"};
+    if (Status valid = check_utf8(text, "the prompt"); !valid) return valid.error();
+    Result<std::vector<TokenId>> encoded = chat ? encode_chat(model, {{"user", text}}) : encode_text(*model.tokenizer, text);
     if (!encoded) return encoded.error();
     ids = std::move(*encoded);
   }
-  if (ids.empty()) return Error{ErrorCode::usage, "the prompt is empty", "--prompt"};
+  if (ids.empty()) return Error{ErrorCode::usage, "the prompt holds no token", "--prompt"};
+  const int vocab = model.file->config().vocab;
   for (const TokenId id : ids)
-    if (id < 0 || id >= machine.config().vocab)
-      return Error{ErrorCode::usage, fmt::format("token {} is not in the vocabulary of {}", id, machine.config().vocab), "--prompt-ids"};
+    if (id < 0 || id >= vocab)
+      return Error{ErrorCode::usage, fmt::format("token {} is not in the vocabulary of {}", id, vocab), "--prompt-ids"};
   return ids;
 }
 
@@ -171,11 +175,9 @@ void say_rates(const Answer& answer) {
                    answer.tokens.size(), decode_rate(answer)));
 }
 
-int answer_once(Machine& machine, const Options& options) {
-  auto prompt = prompt_tokens(machine, options.generate);
-  if (!prompt) return fail(prompt.error());
+int answer_once(Machine& machine, const Options& options, std::vector<TokenId> prompt) {
   Generator generator(machine, options.generate);
-  const auto answer = generator.answer(std::move(*prompt), !options.json);
+  const auto answer = generator.answer(std::move(prompt), !options.json);
   if (!answer) return fail(answer.error());
   if (options.json) {
     print_json(machine, *answer, generator.seed());
@@ -190,13 +192,17 @@ int answer_once(Machine& machine, const Options& options) {
 
 // Until the end of input. Each answer becomes part of the conversation; the prefix cache keeps what was computed.
 int converse(Machine& machine, const GenerateOptions& options) {
-  const bool chat = machine.chat() && options.chat.value_or(true);
+  const bool chat = machine.model.chat && options.chat.value_or(true);
   Generator generator(machine, options);
   std::vector<ChatMessage> messages;
   for (std::string line; fmt::print(stderr, "> "), std::getline(std::cin, line);) {
     if (line.empty()) continue;
+    if (const Status valid = check_utf8(line, "the line"); !valid) {
+      note(valid.error().message);
+      continue;
+    }
     messages.push_back({"user", line});
-    auto prompt = chat ? encode_chat(machine, messages) : encode_text(*machine.tokenizer(), line);
+    auto prompt = chat ? encode_chat(machine.model, messages) : encode_text(*machine.tokenizer(), line);
     if (!prompt) return fail(prompt.error());
     const auto answer = generator.answer(std::move(*prompt), true);
     fmt::print("\n");
@@ -212,11 +218,30 @@ int converse(Machine& machine, const GenerateOptions& options) {
 }  // namespace
 
 int run_generate(const Options& options, parallel::Job* job) {
-  auto machine = boot(options.model, job, 1);
-  if (!machine) return fail(machine.error());
   const GenerateOptions& g = options.generate;
-  const bool person = !g.prompt && g.prompt_ids.empty() && isatty(STDIN_FILENO) && machine->tokenizer() && !options.json;
-  return person ? converse(*machine, g) : answer_once(*machine, options);
+  const bool given = g.prompt || !g.prompt_ids.empty();
+  const bool person = !given && !options.json && !job && isatty(STDIN_FILENO);
+  const bool later = person || (!given && job);  // the other ranks of a job do not wait for whoever types
+  bool empty = false;
+  std::vector<TokenId> prompt;
+  const ModelCheck speaks = [](const Model& model) { return model.tokenizer ? Status() : no_tokenizer(); };
+  const ModelCheck read_prompt = [&](const Model& model) -> Status {
+    const std::string text = given ? g.prompt.value_or("") : read_standard_input();
+    empty = text.empty() && g.prompt_ids.empty();
+    if (empty) return Error{ErrorCode::usage, "the prompt is empty", "--prompt"};
+    auto tokens = prompt_tokens(model, g, text);
+    if (!tokens) return tokens.error();
+    prompt = std::move(*tokens);
+    return {};
+  };
+  auto machine = boot(options.model, job, 1, later ? speaks : read_prompt);
+  Status ready = machine ? Status() : Status(machine.error());
+  if (ready && later && !person) ready = read_prompt(machine->model);
+  if (!ready) {
+    const int status = fail(ready.error());
+    return empty ? kExitUsage : status;
+  }
+  return person ? converse(*machine, g) : answer_once(*machine, options, std::move(prompt));
 }
 
 }  // namespace shardline::launcher

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <cerrno>
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "launcher/boot.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/text_input.h"
 #include "launcher/report.h"
 
 namespace shardline::launcher {
@@ -95,20 +98,26 @@ class Scorer {
   std::uint64_t number_ = 1;
 };
 
+Status read_tokens(const std::string& path, const Model& model, std::vector<TokenId>& tokens) {
+  if (!model.tokenizer) return Error{ErrorCode::usage, "the model has no tokenizer", ""};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{ErrorCode::not_found, fmt::format("{}: {}", path, std::generic_category().message(errno)), ""};
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  if (Status valid = check_utf8(text, path); !valid) return valid;
+  tokens = model.tokenizer->encode(text);
+  if (tokens.size() >= kWindow) return {};
+  return Error{ErrorCode::usage, fmt::format("{} has {} tokens, {} are needed", path, tokens.size(), kWindow), ""};
+}
+
 }  // namespace
 
 int run_perplexity(const Options& options, parallel::Job* job) {
   ModelOptions model = options.model;
   model.max_model_len = std::max(model.max_model_len, kWindow);
-  auto machine = boot(model, job, 1);
+  std::vector<TokenId> tokens;
+  auto machine = boot(model, job, 1,
+                      [&](const Model& opened) { return is_controller(job) ? read_tokens(options.text_file, opened, tokens) : Status(); });
   if (!machine) return fail(machine.error());
-  if (!machine->tokenizer()) return fail({ErrorCode::usage, "the model has no tokenizer", ""});
-  std::ifstream file(options.text_file, std::ios::binary);
-  if (!file) return fail({ErrorCode::not_found, fmt::format("{}: no such file", options.text_file), ""});
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  const std::vector<TokenId> tokens = machine->tokenizer()->encode(text);
-  if (tokens.size() < kWindow)
-    return fail({ErrorCode::usage, fmt::format("{} has {} tokens, {} are needed", options.text_file, tokens.size(), kWindow), ""});
 
   const TimePoint begin = Clock::now();
   const auto score = Scorer(*machine).score(tokens);

@@ -18,7 +18,8 @@ int run_serve(const Options& options, parallel::Job* job) {
   if (!is_controller(job))
     for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_IGN);
   Result<Listener> listener = is_controller(job) ? Listener::bind(options.serve.host, options.serve.port) : Error{};
-  auto machine = boot(options.model, job, kSequences, listener || !is_controller(job) ? Status() : listener.error());
+  auto machine =
+      boot(options.model, job, kSequences, [&](const Model&) { return listener || !is_controller(job) ? Status() : listener.error(); });
   if (!machine) return fail(machine.error());
 
   ServeOptions serving = options.serve;

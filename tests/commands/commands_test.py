@@ -17,7 +17,7 @@ MPI = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIR
 
 def run(*arguments, status=0, ranks=0, stdin="", timeout=300):
     """Runs the program, under mpirun where `ranks` says so -> (standard output, standard error)"""
-    command = [PROGRAM, *map(str, arguments)]
+    command = [PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in arguments)]
     if ranks:
         command = ["mpirun", "--bind-to", "none", "-np", str(ranks), *command]
     done = subprocess.run(command, input=stdin, text=True, capture_output=True, timeout=timeout, env=MPI)
@@ -163,10 +163,41 @@ class Endings(unittest.TestCase):
             (["synthesize", "/nonexistent/x.gguf", "--shape", "tiny", "--tokenizer", MODEL], 71, "/nonexistent/x.gguf: No such file", {}),
             (["synthesize", "/tmp/x.gguf", "--shape", "tiny", "--tokenizer", typo], 66, pathlib.Path(typo).name, {}),
             (["synthesize", "/tmp/x.gguf", "--shape", "tiny,dim=100", "--tokenizer", MODEL], 64, "multiple of 32", {}),
-            (["perplexity", MODEL, "/nonexistent"], 66, "/nonexistent", {}),
+            (["perplexity", MODEL, "/nonexistent"], 66, "/nonexistent: No such file", {}),
+            (["generate", MODEL, "--prompt", b"a\xff"], 65, "the prompt is not UTF-8 at byte 1", {}),
+            (["generate", MODEL, "--prompt", ""], 64, "the prompt is empty", {}),
+            (["generate", MODEL], 64, "the prompt is empty", {}),
+            (["generate", MODEL, "--tp", 2], 64, "the prompt is empty", {"ranks": 2}),
+            (["generate", MODEL, "--tp", 2, "--prompt", ""], 64, "the prompt is empty", {"ranks": 2}),
         ]:
             with self.subTest(arguments=arguments, **keywords):
                 self.assertIn(text, run(*arguments, status=status, **keywords)[1])
+
+    def test_mistakes_in_input_are_told_before_weights_are_loaded(self):
+        for arguments, status in ((["perplexity", MODEL, "/nonexistent"], 66), (["generate", MODEL, "--prompt", b"\xff"], 65), (["generate", MODEL], 64)):
+            with self.subTest(arguments=arguments):
+                self.assertNotIn("loaded", run(*arguments, status=status)[1])
+
+    def test_a_job_tells_that_it_waits_for_a_prompt(self):
+        with subprocess.Popen(["mpirun", "-np", "2", PROGRAM, "generate", MODEL, "--tp", "2", "--max-tokens", "1"], env=MPI, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+            while "Ctrl-D" not in (line := job.stderr.readline()):
+                self.assertTrue(line, "the job ended")
+            self.assertTrue(job.communicate(PROMPT)[0].strip())
+            self.assertEqual(job.returncode, 0)
+
+    def test_the_scripts(self):
+        root = pathlib.Path(__file__).parents[2]
+        for arguments, variables, status, text in [
+            (["./quickstart", "--bogus"], {}, 64, "there is no --bogus"),
+            (["tests/run", "--bogus"], {}, 64, "there is no --bogus"),
+            (["./quickstart"], {"SHARDLINE_PORT": "http"}, 64, "SHARDLINE_PORT"),
+            (["bash", "-c", ". scripts/setup.sh; get_model"], {"XDG_CACHE_HOME": "/proc/none"}, 73, "set XDG_CACHE_HOME"),
+        ]:
+            with self.subTest(arguments=arguments):
+                done = subprocess.run(arguments, cwd=root, env=dict(os.environ, **variables), text=True, capture_output=True, timeout=60)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertIn(text, done.stderr)
 
     def test_a_file_that_is_no_model(self):
         with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
