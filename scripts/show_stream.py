@@ -1,7 +1,10 @@
 """Shows the text of a streamed chat completion as it arrives (server-sent events on standard input), then its rate."""
 import json
+import signal
 import sys
 import time
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
 
 first = last = None
 usage, text = {}, ""
