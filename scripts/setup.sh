@@ -12,6 +12,7 @@ cache=${XDG_CACHE_HOME:-${HOME:-$(unset HOME; echo ~)}/.cache}/shardline
 temporary=()  # files and folders, removed however the script ends
 remove_temporary() { rm -rf "${temporary[@]}"; }
 trap remove_temporary EXIT
+trap 'exit 130' INT
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$2" >&2; exit "$1"; }
