@@ -117,8 +117,9 @@ class Rows:
             yield self.versus(4, "SmolLM2", form, {"streams": 1}, each((1.5 if form == "BF16" else 2.2, 0.8), (1.5, 0.8)))
         yield self.versus(5, "1B", "Q4_0", {"streams": 1}, each((1.6, 0.8), (1.5, 0.9)))
         yield self.versus(5, "1B", "Q8_0", {"streams": 1}, each((1.3, 0.8), (1.25, 0.9)))
-        yield self.versus(6, "SmolLM2", "Q4_0", {"streams": 8}, each((3,), (2,)))
-        for form in ("Q4_0", "BF16"):
+        for form in ("Q4_0", "Q4_1"):
+            yield self.versus(6, "SmolLM2", form, {"streams": 8}, each((3,), (2,)))
+        for form in ("Q4_0", "Q4_1", "BF16"):
             yield self.versus(6, "SmolLM2", form, {"streams": 32}, each((3.5,), (2.5,)))
 
     def long_decodes(self):
