@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 
@@ -47,11 +48,8 @@ Result<std::string> agree(const ModelOptions& options, parallel::Job* job, const
 }
 
 std::string rank_table(const Machine& machine, const parallel::Job* job) {
-  auto rows = topology_rows(machine.topology, machine.config());
-  for (std::size_t rank = 0; rank < rows.size(); ++rank) {
-    rows[rank].bytes = machine.memory[rank].weights + machine.memory[rank].kv_block * static_cast<std::size_t>(machine.kv.blocks);
-    if (job && !job->one_host()) rows[rank].host = job->places()[rank].host;
-  }
+  auto rows = rank_rows(machine.topology, machine.config(), machine.memory, machine.kv.blocks);
+  for (std::size_t rank = 0; rank < rows.size() && job && !job->one_host(); ++rank) rows[rank].host = job->places()[rank].host;
   return topology_table(rows);
 }
 
@@ -85,9 +83,16 @@ void say_what_runs(const Machine& machine, const ModelOptions& options, Duration
     note(fmt::format("warning: the model was trained on {} tokens; answers beyond may be poor", config.context));
   if (options.max_model_len == 0 && machine.kv.context < config.context)
     note(fmt::format("memory holds {} tokens of the {} that the model knows", machine.kv.context, config.context));
-  note(fmt::format("{}: {} kernels, {} | tp {} x pp {}, {} thread{} each | KV cache of {} tokens, context {} | loaded in {:.2f} s",
+  std::size_t block = 0;
+  std::size_t largest = 0;
+  for (const StageMemory& memory : machine.memory) block += memory.kv_block, largest = std::max(largest, memory.kv_block);
+  if (const std::size_t taken = largest * static_cast<std::size_t>(machine.kv.blocks); options.kv_cache_memory >= taken + largest)
+    note(fmt::format("--kv-cache-memory {}: {} x {} tokens need no more than {}", size_text(options.kv_cache_memory), options.max_num_seqs,
+                     machine.kv.context, size_text(taken)));
+  note(fmt::format("{}: {} kernels, {} | tp {} x pp {}, {} thread{} each | KV cache of {} ({} tokens), context {} | loaded in {:.2f} s",
                    config.name, machine.kernels, options.compute == Compute::f32 ? "float32" : "fast", machine.topology.tp(),
-                   machine.topology.pp(), machine.threads, machine.threads == 1 ? "" : "s", std::int64_t{machine.kv.blocks} * kBlockTokens,
+                   machine.topology.pp(), machine.threads, machine.threads == 1 ? "" : "s",
+                   size_text(block * static_cast<std::size_t>(machine.kv.blocks)), std::int64_t{machine.kv.blocks} * kBlockTokens,
                    machine.kv.context, std::chrono::duration<double>(took).count()));
 }
 

@@ -7,6 +7,8 @@
 #include <limits>
 #include <string>
 
+#include "launcher/report.h"
+
 namespace shardline::launcher {
 namespace {
 
@@ -82,22 +84,39 @@ parallel::StageCosts stage_costs(const ModelFile& file) {
   return costs;
 }
 
+std::vector<parallel::RankRow> rank_rows(const parallel::Topology& topology, const ModelConfig& config, std::span<const StageMemory> memory,
+                                         int blocks) {
+  std::vector<parallel::RankRow> rows = parallel::topology_rows(topology, config);
+  for (std::size_t rank = 0; rank < rows.size(); ++rank) {
+    rows[rank].weights = memory[rank].weights;
+    rows[rank].buffers = memory[rank].scratch;
+    rows[rank].kv = memory[rank].kv_block * static_cast<std::size_t>(blocks);
+  }
+  return rows;
+}
+
 Result<KvPlan> plan_kv(const KvDemand& demand, std::span<const StageMemory> ranks, std::span<const HostMemory> hosts) {
   const auto blocks_of = [](std::int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; };
   const int context = demand.context ? demand.context : demand.trained_context;
   const std::int64_t wanted = blocks_of(context) * demand.sequences;
   std::uint64_t fit = static_cast<std::uint64_t>(std::min<std::int64_t>(wanted, std::numeric_limits<BlockId>::max() / 2));
-  if (demand.per_rank) {
+  if (demand.per_rank)
     for (const StageMemory& rank : ranks) fit = std::min(fit, demand.per_rank / std::max<std::uint64_t>(1, rank.kv_block));
-  } else {
-    for (const HostMemory& host : hosts) {
-      std::uint64_t fixed = 0, block = 0;
-      for (const int rank : host.ranks) {
-        const StageMemory& memory = ranks[static_cast<std::size_t>(rank)];
-        fixed += memory.weights + memory.scratch;
-        block += memory.kv_block;
-      }
-      fit = std::min(fit, (host.free - std::min(host.free, fixed)) / 2 / std::max<std::uint64_t>(1, block));
+  for (const HostMemory& host : hosts) {
+    std::uint64_t fixed = 0, block = 0;
+    for (const int rank : host.ranks) {
+      const StageMemory& memory = ranks[static_cast<std::size_t>(rank)];
+      fixed += memory.weights + memory.scratch;
+      block += memory.kv_block;
+    }
+    const std::uint64_t left = host.free - std::min(host.free, fixed), most = left / std::max<std::uint64_t>(1, block);
+    if (!demand.per_rank) {
+      fit = std::min(fit, most / 2);
+    } else if (fit > most) {
+      return Error{ErrorCode::usage,
+                   fmt::format("a KV cache of {} does not fit: beside weights and buffers rank {}'s host has {}; see --kv-cache-memory",
+                               size_text(fit * block), host.ranks.front(), size_text(left)),
+                   "--kv-cache-memory"};
     }
   }
   const auto blocks = static_cast<std::int64_t>(fit);

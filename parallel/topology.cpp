@@ -75,7 +75,7 @@ std::vector<RankRow> topology_rows(const Topology& topology, const ModelConfig& 
   std::vector<RankRow> rows;
   for (int rank = 0; rank < topology.world(); ++rank) {
     const Run own = even_run(leaves, topology.tp(), topology.tp_rank(rank));
-    RankRow row{rank, topology.stage(rank), topology.tp_rank(rank), topology.layers(topology.stage(rank)), {}, {}, "", 0};
+    RankRow row{rank, topology.stage(rank), topology.tp_rank(rank), topology.layers(topology.stage(rank)), {}, {}, ""};
     if (own.size() > 0) {
       row.query_heads = {plan.leaves[static_cast<std::size_t>(own.begin)].begin, plan.leaves[static_cast<std::size_t>(own.end - 1)].end};
       row.kv_heads = {row.query_heads.begin / group, (row.query_heads.end - 1) / group + 1};
@@ -87,22 +87,23 @@ std::vector<RankRow> topology_rows(const Topology& topology, const ModelConfig& 
 
 std::string topology_table(std::span<const RankRow> rows) {
   const bool hosts = std::any_of(rows.begin(), rows.end(), [](const RankRow& row) { return !row.host.empty(); });
-  const bool bytes = std::any_of(rows.begin(), rows.end(), [](const RankRow& row) { return row.bytes != 0; });
+  const bool bytes = std::any_of(rows.begin(), rows.end(), [](const RankRow& row) { return row.weights != 0; });
   std::size_t width = 4;
   for (const RankRow& row : rows) width = std::max(width, row.host.size());
 
   const auto line = [&](std::string_view rank, std::string_view host, std::string_view stage, std::string_view tp, std::string_view layers,
-                        std::string_view heads, std::string_view kv_heads, std::string_view mib) {
+                        std::string_view heads, std::string_view kv_heads, std::string_view sizes) {
     std::string text = fmt::format("{:>4}  ", rank);
     if (hosts) text += fmt::format("{:<{}}  ", host, width);
     text += fmt::format("{:>5}  {:>2}  {:>7}  {:>7}  {:>8}", stage, tp, layers, heads, kv_heads);
-    if (bytes) text += fmt::format("  {:>8}", mib);
-    return text + "\n";
+    return text.append(bytes ? sizes : "") + "\n";
   };
-  std::string table = line("rank", "host", "stage", "tp", "layers", "heads", "kv heads", "MiB");
+  const auto mib = [](std::size_t size) { return static_cast<double>(size) / (1 << 20); };
+  std::string table = line("rank", "host", "stage", "tp", "layers", "heads", "kv heads", "  weights MiB  buffers MiB    KV MiB");
   for (const RankRow& row : rows)
     table += line(std::to_string(row.rank), row.host, std::to_string(row.stage), std::to_string(row.tp_rank), run_text(row.layers),
-                  run_text(row.query_heads), run_text(row.kv_heads), fmt::format("{:.1f}", static_cast<double>(row.bytes) / (1 << 20)));
+                  run_text(row.query_heads), run_text(row.kv_heads),
+                  fmt::format("  {:>11.1f}  {:>11.1f}  {:>8.1f}", mib(row.weights), mib(row.buffers), mib(row.kv)));
   return table;
 }
 

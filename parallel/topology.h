@@ -45,11 +45,13 @@ class Topology {
 struct RankRow {
   int rank = 0, stage = 0, tp_rank = 0;
   Run layers, query_heads, kv_heads;
-  std::string host;       // the caller's to fill
-  std::size_t bytes = 0;  // the caller's to fill: weights and KV
+  // The caller's to fill.
+  std::string host;
+  std::size_t weights = 0, buffers = 0, kv = 0;  // bytes
 };
 std::vector<RankRow> topology_rows(const Topology& topology, const ModelConfig& config);
-// Columns rank, host, stage, tp, layers, heads, kv heads, MiB; host and MiB only where some row has them. Ends with a newline.
+// Columns rank, host, stage, tp, layers, heads, kv heads, and MiB of weights, buffers, KV; host and MiB only where some row has them.
+// Ends with a newline.
 std::string topology_table(std::span<const RankRow> rows);
 
 }  // namespace shardline::parallel

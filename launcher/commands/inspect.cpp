@@ -97,9 +97,7 @@ void print_model(const Inspection& i) {
 
 void print_ranks(const Inspection& i) {
   fmt::print("\ntp {} x pp {}, {} kernels\n", i.topology.tp(), i.topology.pp(), i.kernels);
-  auto rows = topology_rows(i.topology, i.model.file->config());
-  for (std::size_t r = 0; r < rows.size(); ++r) rows[r].bytes = i.memory[r].weights;
-  fmt::print("{}", topology_table(rows));
+  fmt::print("{}", topology_table(rank_rows(i.topology, i.model.file->config(), i.memory, i.shares ? i.shares->kv.blocks : 0)));
   std::size_t weights = 0, scratch = 0, block = 0, largest = 0;
   for (const StageMemory& m : i.memory)
     weights += m.weights, scratch += m.scratch, block += m.kv_block, largest = std::max(largest, m.kv_block);

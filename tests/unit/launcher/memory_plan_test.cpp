@@ -35,9 +35,21 @@ TEST(MemoryPlan, TheFullestHostDecides) {
 
 TEST(MemoryPlan, AnAskedAmountCountsPerRank) {
   const std::vector<StageMemory> ranks{stage(0, kMiB), stage(0, 2 * kMiB)};
-  const auto plan = plan_kv({0, 1 << 20, 64, 32 * kMiB}, ranks, std::vector<HostMemory>{{kMiB, {0, 1}}});
+  const auto plan = plan_kv({0, 1 << 20, 64, 32 * kMiB}, ranks, std::vector<HostMemory>{{64 * kMiB, {0, 1}}});
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->blocks, 16);
+}
+
+TEST(MemoryPlan, AnAskedAmountThatTheHostHasNotIsRefused) {
+  const std::vector<StageMemory> ranks{stage(8 * kMiB, kMiB), stage(8 * kMiB, kMiB)};
+  const std::vector<HostMemory> hosts{{64 * kMiB, {0, 1}}};
+  EXPECT_TRUE(plan_kv({0, 1 << 20, 64, 24 * kMiB}, ranks, hosts).ok());
+  const auto refused = plan_kv({0, 1 << 20, 64, 25 * kMiB}, ranks, hosts);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::usage);
+  EXPECT_NE(refused.error().message.find("50.0 MiB does not fit"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("has 48.0 MiB"), std::string::npos) << refused.error().message;
+  EXPECT_TRUE(plan_kv({0, 160, 1, 1024 * kMiB}, ranks, hosts).ok());  // a sequence needs 10 blocks, and more is not taken
 }
 
 TEST(MemoryPlan, AnAskedContextFitsOrIsRefused) {

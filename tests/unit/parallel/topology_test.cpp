@@ -70,8 +70,12 @@ TEST(Topology, TableForPeople) {
             "   2      1   0    15-29      0-3       0-1\n"
             "   3      1   1    15-29      4-8       1-2\n");
   rows[1].host = "node-17";
-  rows[1].bytes = 3 << 20;
-  EXPECT_THAT(topology_table(rows), HasSubstr("   1  node-17      0   1     0-14      4-8       1-2       3.0\n"));
+  rows[1].weights = 3 << 20;
+  rows[1].buffers = 1 << 20;
+  rows[1].kv = 200 << 20;
+  EXPECT_THAT(topology_table(rows), HasSubstr("kv heads  weights MiB  buffers MiB    KV MiB\n"));
+  EXPECT_THAT(topology_table(rows),
+              HasSubstr("   1  node-17      0   1     0-14      4-8       1-2          3.0          1.0     200.0\n"));
 }
 
 }  // namespace
