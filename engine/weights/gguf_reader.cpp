@@ -28,13 +28,38 @@ struct StoredType {
 };
 
 constexpr StoredType kStoredTypes[] = {
-    {0, "F32", DType::f32}, {1, "F16", DType::f16},   {2, "Q4_0", DType::q4_0}, {3, "Q4_1", DType::q4_1},  {6, "Q5_0", {}},
-    {7, "Q5_1", {}},        {8, "Q8_0", DType::q8_0}, {9, "Q8_1", {}},          {10, "Q2_K", {}},          {11, "Q3_K", {}},
-    {12, "Q4_K", DType::q4_k},      {13, "Q5_K", DType::q5_k},        {14, "Q6_K", DType::q6_k},        {15, "Q8_K", {}},          {16, "IQ2_XXS", {}},
-    {17, "IQ2_XS", {}},     {18, "IQ3_XXS", {}},      {19, "IQ1_S", {}},        {20, "IQ4_NL", {}},        {21, "IQ3_S", {}},
-    {22, "IQ2_S", {}},      {23, "IQ4_XS", {}},       {24, "I8", {}},           {25, "I16", {}},           {26, "I32", {}},
-    {27, "I64", {}},        {28, "F64", {}},          {29, "IQ1_M", {}},        {30, "BF16", DType::bf16}, {34, "TQ1_0", {}},
-    {35, "TQ2_0", {}},      {39, "MXFP4", {}},
+    {0, "F32", DType::f32},
+    {1, "F16", DType::f16},
+    {2, "Q4_0", DType::q4_0},
+    {3, "Q4_1", DType::q4_1},
+    {6, "Q5_0", {}},
+    {7, "Q5_1", {}},
+    {8, "Q8_0", DType::q8_0},
+    {9, "Q8_1", {}},
+    {10, "Q2_K", {}},
+    {11, "Q3_K", {}},
+    {12, "Q4_K", DType::q4_k},
+    {13, "Q5_K", DType::q5_k},
+    {14, "Q6_K", DType::q6_k},
+    {15, "Q8_K", {}},
+    {16, "IQ2_XXS", {}},
+    {17, "IQ2_XS", {}},
+    {18, "IQ3_XXS", {}},
+    {19, "IQ1_S", {}},
+    {20, "IQ4_NL", {}},
+    {21, "IQ3_S", {}},
+    {22, "IQ2_S", {}},
+    {23, "IQ4_XS", {}},
+    {24, "I8", {}},
+    {25, "I16", {}},
+    {26, "I32", {}},
+    {27, "I64", {}},
+    {28, "F64", {}},
+    {29, "IQ1_M", {}},
+    {30, "BF16", DType::bf16},
+    {34, "TQ1_0", {}},
+    {35, "TQ2_0", {}},
+    {39, "MXFP4", {}},
 };
 
 constexpr std::array<std::size_t, 13> kValueBytes = {1, 1, 2, 2, 4, 4, 4,
@@ -213,7 +238,7 @@ class GgufParser {
     for (GgufTensor& t : out_.tensors_) {
       name_ = t.name;
       if (t.offset > data_bytes || t.bytes > data_bytes - t.offset)
-        return fail("{} bytes of data at {} do not fit into {}", t.bytes, t.offset, data_bytes);
+        return fail("{} bytes of data at {} do not fit into {}: the file is truncated", t.bytes, t.offset, data_bytes);
       t.offset += out_.header_bytes_;
       by_offset.push_back(&t);
     }

@@ -63,7 +63,8 @@ Result<SafeTensor> read_tensor(std::string_view name, const json::value& value, 
     if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) return bad(name, "more bytes than 64 bits count");
   }
   const auto begin = static_cast<std::uint64_t>((*offsets)[0]), end = static_cast<std::uint64_t>((*offsets)[1]);
-  if (begin > end || end > data.size()) return bad(name, fmt::format("data [{}, {}) does not fit into {} bytes", begin, end, data.size()));
+  if (begin > end || end > data.size())
+    return bad(name, fmt::format("data [{}, {}) does not fit into {} bytes: the file is truncated", begin, end, data.size()));
   if (end - begin != bytes) return bad(name, fmt::format("{} bytes of data for a shape of {}", end - begin, bytes));
   tensor.data = data.subspan(begin, bytes);
   return tensor;

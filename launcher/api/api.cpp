@@ -30,10 +30,10 @@ void plain(const ResponderPtr& responder, int status, std::string text) {
 std::optional<ApiError> read_body(const http::Request& request, json::value& out) {
   const std::string_view type = request.field("content-type");
   if (!http::equal_without_case(type.substr(0, type.find(';')), "application/json"))
-    return ApiError{.status = 415, .message = "the content type must be application/json"};
+    return ApiError{.status = 415, .message = "the content type must be application/json", .code = "unsupported_media_type"};
   const std::string_view encoding = request.field("content-encoding");
   if (!encoding.empty() && !http::equal_without_case(encoding, "identity"))
-    return ApiError{.status = 415, .message = "the body must not be encoded"};
+    return ApiError{.status = 415, .message = "the body must not be encoded", .code = "unsupported_media_type"};
   auto value = parse_json(request.body);
   if (!value.ok()) return ApiError{.message = value.error().message, .code = "invalid_json"};
   if (!value->is_object()) return ApiError{.message = "the body must be a JSON object", .code = "invalid_json"};

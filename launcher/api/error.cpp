@@ -32,6 +32,7 @@ http::Response error_response(const ApiError& error) {
 
 http::Response fault_response(int status, std::string_view message) {
   ApiError error{.status = status, .message = std::string(message)};
+  if (status == 413) error.code = "request_too_large";
   if (status == 503) error.code = "overloaded", error.retry_after = 1;
   return error_response(error);
 }

@@ -65,7 +65,8 @@ std::optional<ApiError> make_prompts(const CompletionRequest& request, const Ser
     if (left < 1) return too_long(field, model, fmt::format("the prompt alone has {}", g.prompt.size()));
     g.max_tokens = request.max_tokens.value_or(static_cast<int>(request.chat ? left : std::min<std::int64_t>(16, left)));
     if (g.max_tokens > left)
-      return too_long(field, model, fmt::format("the prompt has {} and {} are to follow", g.prompt.size(), g.max_tokens));
+      return too_long(request.max_tokens_field, model,
+                      fmt::format("the prompt has {} and {} are to follow", g.prompt.size(), g.max_tokens));
   }
   return {};
 }

@@ -76,6 +76,7 @@ void read_max_tokens(Fields& fields, bool chat, CompletionRequest& out) {
   for (const char* key : {"max_tokens", "max_completion_tokens"}) {
     if (!fields.find(key) || (!chat && key != std::string_view("max_tokens"))) continue;
     out.max_tokens = static_cast<int>(fields.integer(key, 16, 1, kHigh));  // where a chat has both, the newer name holds
+    out.max_tokens_field = key;
   }
 }
 

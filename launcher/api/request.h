@@ -32,6 +32,7 @@ struct CompletionRequest {
   bool add_special_tokens = true;     // BOS before a text prompt, where the model wants one
   GenerateRequest generate;           // all but prompt and max_tokens
   std::optional<int> max_tokens;      // none: 16 for a completion, what the context leaves for a chat
+  const char* max_tokens_field = "";  // the name that the request gives it
   bool stream = false;
   bool include_usage = false;     // a last chunk with the usage
   bool continuous_usage = false;  // the usage so far in every chunk

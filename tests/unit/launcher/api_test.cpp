@@ -207,6 +207,9 @@ TEST_F(ApiTest, ErrorsAreOpenAIsObjects) {
   EXPECT_EQ(e.at("type").as_string(), "invalid_request_error");
   EXPECT_EQ(e.at("param").as_string(), "temperature");
   EXPECT_TRUE(e.at("code").is_null());
+  EXPECT_EQ(ask(kText, R"({"prompt": "abc", "max_tokens": 254})", 400).at("error").at("param").as_string(), "max_tokens");
+  EXPECT_EQ(ask(kChat, R"({"messages": [{"role": "user", "content": "a"}], "max_completion_tokens": 255})", 400).at("error").at("param"),
+            "max_completion_tokens");
   EXPECT_EQ(ask(kText, "{", 400).at("error").at("code").as_string(), "invalid_json");
   EXPECT_EQ(ask(kText, R"({"prompt": "abc", "model": "gpt-4"})", 404).at("error").at("code").as_string(), "model_not_found");
   EXPECT_EQ(ask("/v1/embeddings", "{}", 404).at("error").at("type").as_string(), "invalid_request_error");
@@ -219,7 +222,10 @@ TEST_F(ApiTest, ChecksMethodsAndContentTypes) {
   EXPECT_EQ(status_of(wrong), 405);
   EXPECT_NE(wrong.find("\r\nAllow: POST\r\n"), std::string::npos);
   EXPECT_NE(client.ask(post("/health", "{}")).find("\r\nAllow: GET, HEAD\r\n"), std::string::npos);
-  EXPECT_EQ(status_of(client.ask("POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")), 415);
+  const std::string untyped = client.ask("POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+  EXPECT_EQ(status_of(untyped), 415);
+  EXPECT_NE(untyped.find(R"("code":"unsupported_media_type")"), std::string::npos) << untyped;
+  EXPECT_NE(fault_response(413, "").body.find(R"("code":"request_too_large")"), std::string::npos);
   EXPECT_EQ(status_of(client.ask("POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}")),
             415);
   EXPECT_EQ(status_of(client.ask("POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Encoding: "
