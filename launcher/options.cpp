@@ -32,6 +32,12 @@ class HelpFormatter : public CLI::Formatter {
     return group == kMore && !all_ ? "" : CLI::Formatter::make_group(std::move(group), positional, std::move(options));
   }
 
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, positional);
+    if (const auto at = name.find("{false}"); at != std::string::npos) name.erase(at, 7);  // how the parser writes a negation
+    return name;
+  }
+
   // What an option takes and what it is by default; ranges and exclusions are told when they are broken.
   std::string make_option_opts(const CLI::Option* option) const override {
     if (option->get_type_size() == 0) return "";
@@ -104,7 +110,7 @@ void add_serve(CLI::App& app, Options& o) {
   add_model(app, o.model);
   app.add_option("--host", s.host, "address to listen on")->capture_default_str();
   app.add_option("--port", s.port, "port to listen on; 0: any")->check(CLI::Range(0, 65535))->capture_default_str();
-  app.add_option("--served-model-name", s.served_model_name, "what requests call the model");
+  app.add_option("--served-model-name", s.served_model_name, "what requests call the model (its file's name)");
   app.add_option("--metrics-prefix", s.metrics_prefix, "of every metric; vllm: gives vLLM's names")->capture_default_str()->group(kMore);
   app.add_option("--max-num-queued-reqs", s.limits.max_queue, "requests that may wait; one more gets 429")
       ->check(CLI::Range(1, 1 << 20))

@@ -75,7 +75,6 @@ api::ServedModel served_model(const ModelFile& model, const Tokenizer* tokenizer
   const ModelConfig& config = model.config();
   api::ServedModel served{
       .name = options.served_model_name, .vocab = config.vocab, .tokenizer = tokenizer, .chat = tokenizer ? chat : nullptr};
-  if (served.name.empty()) served.name = config.name.empty() ? config.architecture : config.name;
   const int context = options.limits.context > 0 ? options.limits.context : config.context;
   served.context = static_cast<int>(std::min<std::int64_t>(context, std::int64_t{options.limits.blocks} * kBlockTokens));
   for (TokenId id = 0; tokenizer && id < tokenizer->vocab(); ++id)

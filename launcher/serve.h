@@ -19,7 +19,7 @@ namespace shardline::launcher {
 struct ServeOptions {
   std::string host = "127.0.0.1";                        // numeric address or name
   int port = 8000;                                       // 0: any that is free
-  std::string served_model_name;                         // what requests call the model; empty: the model's own name
+  std::string served_model_name;                         // what requests call the model; must be set
   std::string metrics_prefix = "shardline_";             // of every metric; "vllm:" gives vLLM's own names
   scheduler::Limits limits;                              // blocks must be set; context 0: the model's; depth is the executor's
   Duration step_deadline = std::chrono::seconds(60);     // a step that takes longer counts as lost

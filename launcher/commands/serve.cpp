@@ -1,5 +1,6 @@
 // shardline serve MODEL: takes the port, loads, answers.
 #include <csignal>
+#include <filesystem>
 
 #include "launcher/boot.h"
 #include "launcher/build_info.h"
@@ -10,6 +11,14 @@ namespace shardline::launcher {
 namespace {
 
 constexpr int kSequences = 64;
+
+// What the path ends in: of a GGUF file its stem, of other formats the folder that holds them.
+std::string model_name(const std::string& path) {
+  std::filesystem::path p = std::filesystem::absolute(path).lexically_normal();
+  if (p.has_filename() && std::filesystem::is_regular_file(p))
+    return p.extension() == ".safetensors" ? p.parent_path().filename() : p.stem();
+  return p.has_filename() ? p.filename() : p.parent_path().filename();
+}
 
 }  // namespace
 
@@ -23,6 +32,7 @@ int run_serve(const Options& options, parallel::Job* job) {
   if (!machine) return fail(machine.error());
 
   ServeOptions serving = options.serve;
+  if (serving.served_model_name.empty()) serving.served_model_name = model_name(options.model.path);
   scheduler::Limits limits = machine->limits;
   limits.max_queue = serving.limits.max_queue;
   limits.prefix_cache = serving.limits.prefix_cache;

@@ -98,6 +98,7 @@ class Reports(unittest.TestCase):
         self.assertEqual(report["ranks"][0]["layers"][1], report["ranks"][2]["layers"][0])
         self.assertEqual(len(report["tensors"]), 272)
         self.assertIn("9 of attention", run("inspect", MODEL)[0])
+        self.assertIn("weights MiB  buffers MiB    KV MiB", run("inspect", MODEL)[0])
 
     def test_inspect_loads_no_weights(self):
         def rss(*arguments):
@@ -164,6 +165,7 @@ class Endings(unittest.TestCase):
             (["synthesize", "/tmp/x.gguf", "--shape", "tiny", "--tokenizer", typo], 66, pathlib.Path(typo).name, {}),
             (["synthesize", "/tmp/x.gguf", "--shape", "tiny,dim=100", "--tokenizer", MODEL], 64, "multiple of 32", {}),
             (["perplexity", MODEL, "/nonexistent"], 66, "/nonexistent: No such file", {}),
+            (["generate", MODEL, "--kv-cache-memory", "1TiB", "--max-model-len", 1 << 24, "--max-num-seqs", 4096, "--prompt", "x"], 78, "does not fit", {}),
             (["generate", MODEL, "--prompt", b"a\xff"], 65, "the prompt is not UTF-8 at byte 1", {}),
             (["generate", MODEL, "--prompt", ""], 64, "the prompt is empty", {}),
             (["generate", MODEL], 64, "the prompt is empty", {}),

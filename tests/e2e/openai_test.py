@@ -16,7 +16,7 @@ import urllib.request
 
 import openai
 
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+QUESTION = [{"role": "user", "content": "Name the capital of France."}]
 PROMPT = "The capital of France is"
 URL = ""
 
@@ -225,7 +225,7 @@ class Errors(unittest.TestCase):
         limit = json.loads(http("/v1/models")[2])["data"][0]["max_model_len"]
         with self.assertRaises(openai.BadRequestError) as caught:
             client().completions.create(model="", prompt="x", max_tokens=limit)
-        self.assertEqual(caught.exception.code, "context_length_exceeded")
+        self.assertEqual((caught.exception.code, caught.exception.param), ("context_length_exceeded", "max_tokens"))
         with self.assertRaises(openai.BadRequestError) as caught:
             client().completions.create(model="", prompt="word " * limit)
         self.assertEqual(caught.exception.code, "context_length_exceeded")
@@ -246,6 +246,9 @@ class Operations(unittest.TestCase):
         for path in ("/health", "/livez", "/readyz"):
             self.assertEqual(http(path)[0], 200)
         self.assertIn("kernels", json.loads(http("/version")[2]))
+
+    def test_the_model_has_the_name_of_its_file(self):
+        self.assertEqual(client().models.list().data[0].id, os.path.basename(os.environ["SHARDLINE_TEST_MODEL"]).removesuffix(".gguf"))
 
     def test_metrics_count_requests(self):
         before = {m: metric(m) for m in ("generation_tokens_total", "e2e_request_latency_seconds_count", "time_to_first_token_seconds_count")}

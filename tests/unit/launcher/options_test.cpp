@@ -111,6 +111,7 @@ TEST(Options, HelpFitsAScreenAndHelpAllHasEverything) {
     EXPECT_EQ(help.code, 0);
     EXPECT_LE(std::count(help.text.begin(), help.text.end(), '\n'), 40) << help.text;
     EXPECT_GE(all.text.size(), help.text.size());
+    EXPECT_THAT(all.text, testing::Not(testing::HasSubstr("{false}")));
   }
   EXPECT_THAT(refused({"serve", "--help"}).text, testing::Not(testing::HasSubstr("--metrics-prefix")));
   EXPECT_THAT(refused({"serve", "--help-all"}).text, testing::HasSubstr("--metrics-prefix"));
