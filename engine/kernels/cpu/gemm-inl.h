@@ -115,19 +115,24 @@ template <class L, int M, int U>
 [[gnu::noinline]] void float_tile(const std::byte* weights, std::size_t panel_bytes, const std::byte* input, int quad_blocks,
                                   const InputLayout& layout, const TileOut& to) {
   constexpr int kQuads = (M + 3) / 4;
+  constexpr std::size_t kBytes = weight_block_bytes(L::type), kStepBytes = kBytes / L::steps;
+  constexpr int kAhead = kBytes < 2048 ? 2048 / static_cast<int>(kBytes) : 1;  // blocks
   const std::byte* w[U];
   unroll<U>([&](auto u) { w[u] = weights + (u / kParts) * panel_bytes; });
   const std::size_t quad_bytes = static_cast<std::size_t>(quad_blocks) * L::quad_block_bytes;
   sum_leaves<M * U>(
       layout,
       [&](V::F(&acc)[M * U], int block) __attribute__((always_inline)) {
-        const std::size_t at = static_cast<std::size_t>(block) * weight_block_bytes(L::type);
+        const std::size_t at = static_cast<std::size_t>(block) * kBytes;
+        // Two panels are two streams: behind the end of one begins what the other has read, its own next panel is one further.
+        const std::size_t ahead = kAhead * kBytes + (block + kAhead < quad_blocks ? 0 : (U / kParts - 1) * panel_bytes);
         const std::byte* a = input + static_cast<std::size_t>(block) * L::quad_block_bytes;
 #pragma GCC unroll 2
         for (int step = 0; step < L::steps; ++step) {
           decltype(L::weights(nullptr, 0, 0)) x[U];
           unroll<U>([&](auto u) { x[u] = L::weights(w[u] + at, step, u % kParts); });
-          if constexpr (M <= 4) unroll<U / kParts>([&](auto p) { __builtin_prefetch(w[p * kParts] + at + 2048 + 64 * step, 0, 3); });
+          if constexpr (M <= 4)
+            unroll<U / kParts>([&](auto p) { __builtin_prefetch(w[p * kParts] + at + ahead + kStepBytes * step, 0, 3); });
           unroll<kQuads>([&](auto quad) {
             constexpr int G = quad * 4 + 4 <= M ? 4 : M - quad * 4;
             const std::byte* from = a + quad * quad_bytes;
