@@ -46,8 +46,10 @@ struct LocalExecutor::Impl {
 };
 
 void LocalExecutor::Impl::run(int rank, const StageFactory& factory) {
-  const Waiting how{&memory.abort(), choose_spin(shares_cores), false};
-  const RankLinks links = link_rank(topology, rank, memory.collective(topology, rank, how, options), channels(how.spin));
+  // With one plan in flight stages take turns: only the ranks of one sum at a time.
+  const bool stage_shares = crowded(topology.tp(), options.stage.threads, own_cores());
+  const Waiting how{&memory.abort(), choose_spin(stage_shares), false};
+  const RankLinks links = link_rank(topology, rank, memory.collective(topology, rank, how, options), channels(choose_spin(shares_cores)));
   Result<std::unique_ptr<ModelStage>> stage = factory(topology.shape(rank), *links.tp);
   if (!stage.ok()) memory.abort().raise(stage.error().code, fmt::format("rank {}: {}", rank, stage.error().message));
   {

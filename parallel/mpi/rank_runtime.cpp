@@ -75,7 +75,11 @@ std::unique_ptr<Collective> RankRuntime::collective() {
     ranks.push_back(topology_.rank(stage, t));
     shared = shared && job_.share_memory(ranks.front(), ranks.back());
   }
-  if (shared) return job_.memory->collective(topology_, job_.rank, {&abort(), choose_spin(crowded_), true}, options_);
+  if (shared) {  // with one plan in flight stages take turns: only the ranks of one sum at a time
+    const int leader = job_.places[static_cast<std::size_t>(job_.rank)].leader;
+    const bool stage_shares = topology_.tp() * options_.stage.threads > job_.host_cores[static_cast<std::size_t>(leader)];
+    return job_.memory->collective(topology_, job_.rank, {&abort(), choose_spin(stage_shares), true}, options_);
+  }
   return std::make_unique<MpiCollective>(*pump_, abort(), std::move(ranks), topology_.tp_rank(job_.rank), kCollectiveTag, options_.patience,
                                          options_.exchange);
 }
