@@ -93,7 +93,7 @@ class ExactnessTest : public testing::TestWithParam<const KernelTable*> {
   }
 };
 
-TEST_P(ExactnessTest, OddHeads) { compare({"llama-odd-heads", 200, 24, 12, 9, 4}, count(60)); }
+TEST_P(ExactnessTest, OddHeads) { compare({"llama-odd-heads", 200, 24, 12, 9, 4}, count(100)); }
 
 TEST_P(ExactnessTest, KQuants) {
   const test::TemporaryFolder folder;

@@ -10,8 +10,8 @@ import sys
 # Functions by kernel table, demangled and without namespaces. A loop that multiplies and has no other inside is hot.
 MULTIPLIES = re.compile(r"vpdpbusd|vdpbf16ps|vfn?madd|vpmaddubsw")
 HOT = {
-    "avx512": [r"quant_tile<Q(4_0|4_1|8_0|4_K|5_K), 12>", r"quant_tile<Q\w+, (1|4|8)>", r"float_tile<(Bf16|F16|F32), (1|4|8|12), 2>", r"AttentionTile<KvBf16>::(scores|values)<(1|3|4|8|12), 2>"],
-    "avx2": [r"quant_tile<Q4_[01], (1|4)>", r"float_tile<(Bf16|F16|F32), (1, 2|4, 2)>", r"AttentionTile<KvBf16>::(scores|values)<(1|3|4), 2>"],
+    "avx512": [r"quant_tile<Q(4_0|4_1|8_0|4_K|5_K), 12, 1>", r"quant_tile<Q\w+, (1|4|8), 1>", r"float_tile<(Bf16|F16|F32), (1|4|8|12), 2>", r"AttentionTile<KvBf16>::(scores|values)<(1|3|4|8|12), 2>"],
+    "avx2": [r"quant_tile<Q4_[01], (1, 2|4, 1)>", r"float_tile<(Bf16|F16|F32), (1, 2|4, 2)>", r"AttentionTile<KvBf16>::(scores|values)<(1|3|4), 2>"],
 }
 SPILL = re.compile(r"[yz]mm.*\(%rsp|\(%rsp.*[yz]mm|-0x[0-9a-f]+\(%rbp\).*[yz]mm|[yz]mm.*-0x[0-9a-f]+\(%rbp\)")
 

@@ -33,19 +33,19 @@ struct TileOut {
   std::size_t row_stride, root_stride;
 };
 
-// M rows times one vector of a panel. `input` is the first row's quad, `quad_blocks` its length.
-template <class L, int M>
+// M rows times P vectors of a panel, from vector `part` on. `input` is the first row's quad, `quad_blocks` its length.
+template <class L, int M, int P>
 [[gnu::noinline]] void quant_tile(const std::byte* panel, int part, const QuantBlock* input, int quad_blocks, const InputLayout& layout,
                                   const TileOut& to) {
   constexpr std::size_t kBytes = weight_block_bytes(L::type);
   const std::size_t ahead = M <= 4 ? 8 * kBytes : 0;
-  sum_leaves<M>(
+  sum_leaves<M * P>(
       layout,
-      [&](V::F(&acc)[M], int block) __attribute__((always_inline)) {
+      [&](V::F(&acc)[M * P], int block) __attribute__((always_inline)) {
         const std::byte* w = panel + static_cast<std::size_t>(block) * kBytes;
         if constexpr (M <= 4)
-          unroll<static_cast<int>((kBytes + 63) / 64 / kParts)>(
-              [&](auto i) { __builtin_prefetch(w + ahead + 64 * (i * kParts + part), 0, 3); });
+          unroll<static_cast<int>((kBytes + 63) / 64 * P / kParts)>(
+              [&](auto i) { __builtin_prefetch(w + ahead + 64 * (i * (kParts / P) + part), 0, 3); });
         const auto* q = reinterpret_cast<const std::uint8_t*>(w + L::quants) + part * V::lanes * 4;
         const auto row = [&](int r) __attribute__((always_inline))->const QuantBlock& {
           return input[static_cast<std::size_t>(r / kQuadRows) * static_cast<std::size_t>(quad_blocks) + static_cast<std::size_t>(block)];
@@ -54,22 +54,26 @@ template <class L, int M>
           constexpr int first = quad * kQuadRows, R = first + kQuadRows <= M ? kQuadRows : M - first;
           unroll<L::sub_blocks>([&](auto sub) __attribute__((always_inline)) {
             constexpr int kGroups = 8 / L::sub_blocks;
-            typename L::Dot t[R];
-            unroll<R>([&](auto r) __attribute__((always_inline)) { t[r] = L::start(row(first + r), r % kQuadRows, sub); });
+            typename L::Dot t[R * P];
+            unroll<R * P>([&](auto i) __attribute__((always_inline)) { t[i] = L::start(row(first + i / P), i / P % kQuadRows, sub); });
             unroll<kGroups>([&](auto i) __attribute__((always_inline)) {
               constexpr int group = sub * kGroups + i;
-              const auto weights = L::template weights<group>(q);
-              unroll<R>([&](auto r) __attribute__((always_inline)) { L::dot(t[r], weights, row(first + r).q[group][r % kQuadRows]); });
+              unroll<P>([&](auto p) __attribute__((always_inline)) {
+                const auto weights = L::template weights<group>(q + p * V::lanes * 4);
+                unroll<R>([&](auto r)
+                              __attribute__((always_inline)) { L::dot(t[r * P + p], weights, row(first + r).q[group][r % kQuadRows]); });
+              });
             });
-            unroll<R>([&](auto r) __attribute__((always_inline)) {
-              acc[first + r] = L::scale(t[r], w, part, row(first + r), r % kQuadRows, sub, acc[first + r]);
+            unroll<R * P>([&](auto i) __attribute__((always_inline)) {
+              constexpr int r = first + i / P;
+              acc[r * P + i % P] = L::scale(t[i], w, part + i % P, row(r), r % kQuadRows, sub, acc[r * P + i % P]);
             });
           });
         });
       },
-      [&](int root, V::F(&acc)[M]) __attribute__((always_inline)) {
+      [&](int root, V::F(&acc)[M * P]) __attribute__((always_inline)) {
         float* out = to.out + static_cast<std::size_t>(root) * to.root_stride + part * V::lanes;
-        unroll<M>([&](auto m) { V::store(out + m * to.row_stride, acc[m]); });
+        unroll<M>([&](auto m) { unroll<P>([&](auto p) { V::store(out + m * to.row_stride + p * V::lanes, acc[m * P + p]); }); });
       });
 }
 
@@ -179,9 +183,10 @@ void quant_gemm(const GemmArgs& g, Run panels, Run rows, const TileOut& to) {
     for_row_tiles<kLargest>(rows.size(), [&](auto tile, int m) {
       const TileOut at{to.out + static_cast<std::size_t>(m) * to.row_stride + (panel - panels.begin) * kPanelRows, to.row_stride,
                        to.root_stride};
-      for (int part = 0; part < kParts; ++part)
-        quant_tile<L, tile>(w, part, input + static_cast<std::size_t>(m / kQuadRows) * static_cast<std::size_t>(blocks), blocks, *g.layout,
-                            at);
+      constexpr int kTogether = tile <= 2 ? kParts : 1;  // few rows leave registers for a whole panel
+      for (int part = 0; part < kParts; part += kTogether)
+        quant_tile<L, tile, kTogether>(w, part, input + static_cast<std::size_t>(m / kQuadRows) * static_cast<std::size_t>(blocks), blocks,
+                                       *g.layout, at);
     });
   }
 }
