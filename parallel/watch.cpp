@@ -15,6 +15,7 @@ namespace shardline::parallel {
 namespace {
 
 constexpr std::chrono::milliseconds kBeat{100};
+constexpr std::chrono::milliseconds kLastWords{250};  // well within the second that mpirun leaves the survivors
 constexpr int kExitLost = 70;
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
@@ -84,7 +85,8 @@ void Watch::look_for_deaths(std::vector<Peer>& peers) const {
 
 // Why a rank ended may still be on its way through MPI when its process is already gone.
 void Watch::hear_last_words(const Peer& peer) const {
-  for (int i = 0; i < 25 && options_.exchange && !options_.abort->raised() && !peer.leaving(); ++i) {
+  const TimePoint deadline = Clock::now() + kLastWords;
+  while (Clock::now() < deadline && options_.exchange && !options_.abort->raised() && !peer.leaving()) {
     options_.exchange();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
