@@ -81,19 +81,23 @@ void ShmCollective::sum(const ReductionTree& tree, std::span<const float> roots,
 
 void ShmCollective::sum_piece(const ReductionTree& tree, const Piece& piece, bool two_shot) {
   const std::size_t mine = tree.roots(group_.rank).size(), row = round_up(piece.n);
+  const Columns own = two_shot ? column_slice(piece.n, group_.size, group_.rank) : Columns{};  // nobody else reads them
   float* out = begin_exchange();
-  for (std::size_t i = 0; i < mine; ++i) copy(out + i * row, piece.roots + i * piece.stride, piece.n);
+  for (std::size_t i = 0; i < mine; ++i) {
+    const float* root = piece.roots + i * piece.stride;
+    copy(out + i * row, root, own.begin);
+    copy(out + i * row + own.end, root + own.end, piece.n - own.end);
+  }
   publish();
   wait_for_all();
 
   pieces_.clear();
   for (int r = 0; r < group_.size; ++r) {
-    const bool own = r == group_.rank;
-    for (std::size_t i = 0; i < tree.roots(r).size(); ++i) pieces_.push_back(own ? piece.roots + i * piece.stride : slot(r) + i * row);
+    const bool me = r == group_.rank;
+    for (std::size_t i = 0; i < tree.roots(r).size(); ++i) pieces_.push_back(me ? piece.roots + i * piece.stride : slot(r) + i * row);
   }
   if (!two_shot) return finish_tree(tree.finish_merges(), pieces_, 0, piece.n, piece.total);
 
-  const Columns own = column_slice(piece.n, group_.size, group_.rank);
   finish_tree(tree.finish_merges(), pieces_, own.begin, own.end, piece.total);
   copy(begin_exchange(), piece.total + own.begin, own.size());
   publish();

@@ -44,4 +44,14 @@ InputLayout leaf_input(const LeafPlan& plan, const ReductionTree& tree, int rank
   return layout;
 }
 
+Activations Activations::from_row(int row) const {
+  CHECK(row % kQuadRows == 0, "row {}", row);
+  const std::size_t skipped = static_cast<std::size_t>(row / kQuadRows) * static_cast<std::size_t>(blocks);
+  Activations rest = *this;
+  if (q8) rest.q8 += skipped;
+  if (bf16) rest.bf16 += skipped * kBf16BlockBytes;
+  if (f32) rest.f32 += skipped * kF32BlockBytes;
+  return rest;
+}
+
 }  // namespace shardline

@@ -105,6 +105,8 @@ struct Activations {
   std::byte* bf16 = nullptr;
   std::byte* f32 = nullptr;
   int blocks = 0;  // per row; quad i of a form begins at i * blocks blocks
+
+  Activations from_row(int row) const;  // a multiple of 4
 };
 
 enum class ActivationForm { q8, bf16, f32 };

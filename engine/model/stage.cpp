@@ -196,18 +196,24 @@ void CpuStage::gated(Worker& w, const LayerWeights& weights) {
   share_product(w, layout_.ffn.block_count(), batch_.rows(), [&](Run blocks, Run rows) { kernels_.gated(args, blocks, rows); });
 }
 
-// A row-parallel product: this rank's subtree sums, then the tree over all ranks. The sum is added to x by the next norm.
+// A row-parallel product: this rank's subtree sums, then the tree over all ranks, so many rows at a time that the sums are still in the
+// cache when they are read. The total is added to x by the next norm.
 void CpuStage::reduce(Worker& w, const PackedMatrix& matrix, const Activations& input, const InputLayout& layout,
                       const ReductionTree& tree) {
-  const auto dim = static_cast<std::size_t>(config().dim), count = dim * static_cast<std::size_t>(batch_.rows());
-  if (tp_.size() == 1 && w.index() == 0) pending_ = roots_;  // read after the barrier of the product
-  if (layout.roots > 0) gemm(w, {&matrix, &input, &layout, roots_, dim, count}, batch_.rows());
-  if (tp_.size() == 1) return;
-  if (w.index() == 0) {
-    tp_.sum(tree, {roots_, count * static_cast<std::size_t>(layout.roots)}, {sum_, count});
-    pending_ = sum_;
+  const auto dim = static_cast<std::size_t>(config().dim);
+  const bool alone = tp_.size() == 1;
+  if (w.index() == 0) pending_ = alone ? roots_ : sum_;  // read after the barrier of the product
+  const int most = alone ? batch_.rows() : kSumRows;
+  for (int first = 0; first < batch_.rows(); first += most) {
+    const int rows = std::min(most, batch_.rows() - first);
+    const std::size_t count = dim * static_cast<std::size_t>(rows);
+    const Activations some = input.from_row(first);
+    if (layout.roots > 0) gemm(w, {&matrix, &some, &layout, roots_, dim, count}, rows);
+    if (alone) return;
+    if (w.index() == 0)
+      tp_.sum(tree, {roots_, count * static_cast<std::size_t>(layout.roots)}, {sum_ + static_cast<std::size_t>(first) * dim, count});
+    w.barrier();
   }
-  w.barrier();
 }
 
 // The residual stream leaves for the next stage in float32.

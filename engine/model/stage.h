@@ -97,7 +97,8 @@ class CpuStage final : public ModelStage {
   std::vector<Residual> own_;                    // (threads), of kSmallRows rows
   float* sum_ = nullptr;                         // (rows, dim) what the last reduction adds to it
   const float* pending_ = nullptr;               // sum_ or the partial sums themselves where there is one root; null when nothing is due
-  float* roots_ = nullptr;                       // (roots, rows, dim) partial sums of a row-parallel product
+  static constexpr int kSumRows = 96;            // rows that ranks sum at once, a multiple of a quad and of a kernel's tile
+  float* roots_ = nullptr;                       // (roots, rows or kSumRows, dim) partial sums of a row-parallel product
   float* qkv_ = nullptr;                         // (rows, qkv columns)
   float* heads_ = nullptr;                       // (rows, query heads * head_dim)
   float *cosines_ = nullptr, *sines_ = nullptr;  // (rows, half)

@@ -112,7 +112,7 @@ void CpuStage::plan_buffers() {
   const auto rows = static_cast<std::size_t>(options_.max_rows), dim = static_cast<std::size_t>(c.dim),
              d = static_cast<std::size_t>(c.head_dim);
   const auto roots = static_cast<std::size_t>(std::max({1, layout_.head_outputs.roots, layout_.ffn.roots}));
-  carver_.take(roots_, roots * rows * dim);
+  carver_.take(roots_, roots * (shape_.tp_size == 1 ? rows : std::min(rows, std::size_t{kSumRows})) * dim);
   if (shape_.tp_size > 1) carver_.take(sum_, rows * dim);
   carver_.take(heads_, rows * static_cast<std::size_t>(layout_.heads.queries.size()) * d);
   carver_.take(cosines_, rows * static_cast<std::size_t>(rope_.half()));

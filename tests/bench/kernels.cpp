@@ -57,7 +57,9 @@ class KernelBench {
       for (const int rows : {1, 4, 8, 128}) gemm(layout, rows);
     for (const KvType kv : {KvType::bf16, KvType::f32})
       for (const int rows : {1, kAttentionVectors / kHeads}) attention(kv, rows);
-    for (const int rows : {1, 128}) norm(rows);
+    for (const ActivationForm form : {ActivationForm::q8, ActivationForm::bf16, ActivationForm::f32})
+      if (form != ActivationForm::bf16 || table_.form(DType::bf16) == form)
+        for (const int rows : {1, 128}) norm(form, rows);
     return std::move(out_);
   }
 
@@ -138,11 +140,15 @@ class KernelBench {
         limit(kv == KvType::bf16 ? table_.form(DType::bf16) : ActivationForm::f32));
   }
 
-  void norm(int rows) {
+  void norm(ActivationForm form, int rows) {
     const InputLayout layout = whole_input(kColumns);
     std::vector<float> x = random_floats(static_cast<std::size_t>(rows * kColumns), 1.0f, random_), scratch(kColumns);
     const std::vector<float> weight(kColumns, 1.0f);
-    const PackedInput out(table_, {}, rows, layout);
+    const PackedInput room(table_, {}, rows, layout);
+    Activations out{.blocks = room.a.blocks};
+    if (form == ActivationForm::q8) out.q8 = room.a.q8;
+    if (form == ActivationForm::bf16) out.bf16 = room.a.bf16;
+    if (form == ActivationForm::f32) out.f32 = room.a.f32;
     const NormArgs args{.x = x.data(),
                         .pending = nullptr,
                         .weight = weight.data(),
@@ -150,9 +156,10 @@ class KernelBench {
                         .dim = kColumns,
                         .epsilon = 1e-5f,
                         .layout = &layout,
-                        .out = &out.a};
+                        .out = &out};
     const double calls = calls_per_second([&] { table_.norm(args, {0, rows}); });
-    add("norm and pack", rows, calls * rows * kColumns, "Gvalues/s", 0);
+    const char* name = form == ActivationForm::q8 ? "int8" : form == ActivationForm::bf16 ? "BF16" : "F32";
+    add(fmt::format("norm to {}", name), rows, calls * rows * kColumns, "Gvalues/s", 0);
   }
 
   const KernelTable& table_;

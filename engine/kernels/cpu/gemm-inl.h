@@ -237,7 +237,7 @@ void gemm(const GemmArgs& g, Run panels, Run rows) {
 }
 
 void gated(const GatedArgs& g, Run blocks, Run rows) {
-  constexpr int kRows = 24;
+  constexpr int kRows = kPackTogether;
   alignas(64) float gate[kRows * kBlockColumns], up[kRows * kBlockColumns];
   const GemmArgs gate_args{g.gate, g.input, g.layout, nullptr, 0, 0}, up_args{g.up, g.input, g.layout, nullptr, 0, 0};
   for (int block = blocks.begin; block < blocks.end; ++block) {
@@ -247,14 +247,16 @@ void gated(const GatedArgs& g, Run blocks, Run rows) {
       const Run some{m, std::min(rows.end, m + kRows)};
       gemm_at(gate_args, panels, some, {gate, kBlockColumns, 0});
       gemm_at(up_args, panels, some, {up, kBlockColumns, 0});
+      PackPlace places[kRows];
       for (int r = 0; r < some.size(); ++r) {
         float* h = gate + r * kBlockColumns;
         for (int i = 0; i < kBlockColumns; i += V::lanes) {
           const V::F value = i < panels.size() * kPanelRows ? V::mul(silu(V::load(h + i)), V::load(up + r * kBlockColumns + i)) : V::zero();
           V::store(h + i, value);
         }
-        pack_block(h, *g.out, block, m + r);
+        places[r] = {h, block, m + r};
       }
+      pack_blocks({places, static_cast<std::size_t>(some.size())}, *g.out);
     }
   }
 }

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <numeric>
+#include <span>
 #include <utility>
 
 #include "engine/base/half.h"

@@ -21,17 +21,32 @@ constexpr float kLog2E = 1.44269504f;
   return V::div(x, V::add(V::set1(1.0f), exp2(bounded)));
 }
 
-// int8 with one scale for 32 columns: d = max|x| / 127. Magnitudes are compared as integers, among which a NaN is the largest: it ends in
-// d.
-inline void quantise_block(const float* x, QuantBlock& out, int r) {
+// Where 32 values are packed: block `block` of row m.
+struct PackPlace {
+  const float* x;
+  int block, m;
+  int lane() const { return m % kQuadRows; }
+  std::size_t at(const Activations& out) const {
+    return static_cast<std::size_t>(m / kQuadRows) * static_cast<std::size_t>(out.blocks) + static_cast<std::size_t>(block);
+  }
+};
+constexpr int kPackTogether = 24;
+
+// Magnitudes are compared as integers, among which a NaN is the largest: it ends in d.
+inline float largest_magnitude(const float* x) {
   V::I largest = V::magnitude(V::load(x));
   for (int i = V::lanes; i < kBlockColumns; i += V::lanes) largest = V::max(largest, V::magnitude(V::load(x + i)));
-  const float most = std::bit_cast<float>(V::fold_max(largest)), d = most * (1.0f / 127);
+  return std::bit_cast<float>(V::fold_max(largest));
+}
+
+// int8 with one scale for 32 columns: d = max|x| / 127.
+inline void quantise_block(const float* x, float most, QuantBlock& out, int r) {
+  const float d = most * (1.0f / 127);
   const V::F inverse = V::set1(d > 0 ? 127.0f / most : 0.0f);
-  alignas(64) std::int8_t q[kBlockColumns];
-  for (int i = 0; i < kBlockColumns; i += V::lanes) V::store_i8(q + i, V::mul(V::load(x + i), inverse));
-  const std::int32_t low = V::sum_i8(q), high = V::sum_i8(q + 16), sum = low + high;
-  for (int group = 0; group < 8; ++group) std::memcpy(out.q[group][r], q + 4 * group, 4);
+  V::F scaled[kBlockColumns / V::lanes];
+  unroll<kBlockColumns / V::lanes>([&](auto i) { scaled[i] = V::mul(V::load(x + i * V::lanes), inverse); });
+  const auto [low, high] = V::store_quants(out.q[0][r], kQuadRows * 4, scaled);
+  const std::int32_t sum = low + high;
   out.d[r] = d;
   out.s[r] = d * static_cast<float>(sum);
   out.comp8[r] = -8 * sum;
@@ -39,21 +54,25 @@ inline void quantise_block(const float* x, QuantBlock& out, int r) {
   out.high_comp8[r] = -8 * high;
 }
 
-// Packs 32 values as block `block` of row m in every form that is asked for.
-inline void pack_block(const float* x, const Activations& out, int block, int m) {
-  const int r = m % kQuadRows;
-  const std::size_t at = static_cast<std::size_t>(m / kQuadRows) * static_cast<std::size_t>(out.blocks) + static_cast<std::size_t>(block);
-  if (out.q8) quantise_block(x, out.q8[at], r);
-  if (out.f32) {
-    auto* to = reinterpret_cast<float*>(out.f32 + at * kF32BlockBytes) + r;
-    for (int i = 0; i < kBlockColumns; ++i) to[i * kQuadRows] = x[i];
+// Packs up to kPackTogether blocks in every form that is asked for. All maxima come first: a block's chain of dependent instructions is
+// long, and the shorter its parts the more of them overlap.
+inline void pack_blocks(std::span<const PackPlace> places, const Activations& out) {
+  if (out.q8) {
+    float most[kPackTogether];
+    for (std::size_t i = 0; i < places.size(); ++i) most[i] = largest_magnitude(places[i].x);
+    for (std::size_t i = 0; i < places.size(); ++i) quantise_block(places[i].x, most[i], out.q8[places[i].at(out)], places[i].lane());
   }
-  if constexpr (V::dot_bf16) {
-    if (out.bf16) {
-      auto* to = reinterpret_cast<V::Pair*>(out.bf16 + at * kBf16BlockBytes) + r;
+  for (const PackPlace& place : places) {
+    if (out.f32) {
+      auto* to = reinterpret_cast<float*>(out.f32 + place.at(out) * kF32BlockBytes) + place.lane();
+      for (int i = 0; i < kBlockColumns; ++i) to[i * kQuadRows] = place.x[i];
+    }
+    if constexpr (V::dot_bf16) {
+      if (!out.bf16) continue;
+      auto* to = reinterpret_cast<V::Pair*>(out.bf16 + place.at(out) * kBf16BlockBytes) + place.lane();
       V::Pair pairs[kBlockColumns / 2];
-      V::store_pairs(pairs, x);
-      V::store_pairs(pairs + 8, x + 16);
+      V::store_pairs(pairs, place.x);
+      V::store_pairs(pairs + 8, place.x + 16);
       for (int i = 0; i < kBlockColumns / 2; ++i) to[i * kQuadRows] = pairs[i];
     }
   }

@@ -3,15 +3,19 @@
 
 inline void pack_row(const float* x, const InputLayout& layout, const Activations& out, Run blocks, int m) {
   alignas(64) float whole[kBlockColumns];
+  PackPlace places[kPackTogether];
+  int count = 0;
   for (int i = blocks.begin; i < blocks.end; ++i) {
     const InputLayout::Block& b = layout.blocks[static_cast<std::size_t>(i)];
     if (b.width == kBlockColumns) {
-      pack_block(x + b.begin, out, i, m);
+      places[count++] = {x + b.begin, i, m};
     } else {
       std::memset(whole, 0, sizeof whole);
       std::memcpy(whole, x + b.begin, static_cast<std::size_t>(b.width) * sizeof(float));
-      pack_block(whole, out, i, m);
+      const PackPlace place{whole, i, m};
+      pack_blocks({&place, 1}, out);
     }
+    if (count == kPackTogether || i + 1 == blocks.end) pack_blocks({places, static_cast<std::size_t>(std::exchange(count, 0))}, out);
   }
 }
 

@@ -43,16 +43,17 @@ struct V {
     q = _mm_max_epi32(q, _mm_unpackhi_epi64(q, q));
     return _mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 1)));
   }
-  static void store_i8(std::int8_t* p, F x) {
-    const __m256i i = _mm256_cvtps_epi32(x);
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
-  }
-  // The sum of 16 bytes.
-  static std::int32_t sum_i8(const std::int8_t* p) {
-    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(0x80)));
-    const __m128i sums = _mm_sad_epu8(x, _mm_setzero_si128());
-    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
+  // 32 numbers as int8, to the nearest: eight groups of 4 to p, p + stride, ... Gives the sums of both halves.
+  static std::pair<std::int32_t, std::int32_t> store_quants(std::int8_t* p, std::size_t stride, const F (&x)[4]) {
+    const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+    const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(x[2]), _mm256_cvtps_epi32(x[3]));
+    const __m256i quants = _mm256_packs_epi16(low, high);  // groups 0 2 4 6 1 3 5 7
+    alignas(32) std::int32_t groups[8];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(groups), quants);
+    for (std::size_t i = 0; i < 8; ++i) __builtin_memcpy(p + i * stride, &groups[i % 2 * 4 + i / 2], 4);
+    const __m256i sums = _mm256_sad_epu8(_mm256_xor_si256(quants, _mm256_set1_epi8(static_cast<char>(0x80))), _mm256_setzero_si256());
+    const __m128i halves = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    return {_mm_cvtsi128_si32(halves) - 16 * 128, _mm_extract_epi32(halves, 2) - 16 * 128};
   }
 
   // u4 times int8: 16-bit sums of a whole block fit, 8 * 2 * 15 * 127 = 30480.

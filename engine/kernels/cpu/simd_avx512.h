@@ -40,14 +40,17 @@ struct V {
     q = _mm_max_epi32(q, _mm_unpackhi_epi64(q, q));
     return _mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 1)));
   }
-  static void store_i8(std::int8_t* p, F x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
-  }
-  // The sum of 16 bytes.
-  static std::int32_t sum_i8(const std::int8_t* p) {
-    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(0x80)));
-    const __m128i sums = _mm_sad_epu8(x, _mm_setzero_si128());
-    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
+  // 32 numbers as int8, to the nearest: eight groups of 4 to p, p + stride, ... Gives the sums of both halves.
+  static std::pair<std::int32_t, std::int32_t> store_quants(std::int8_t* p, std::size_t stride, const F (&x)[2]) {
+    const __m128i low = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x[0])), high = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x[1]));
+    alignas(16) std::int32_t groups[8];
+    _mm_store_si128(reinterpret_cast<__m128i*>(groups), low);
+    _mm_store_si128(reinterpret_cast<__m128i*>(groups + 4), high);
+    for (std::size_t i = 0; i < 8; ++i) __builtin_memcpy(p + i * stride, &groups[i], 4);
+    const __m128i offset = _mm_set1_epi8(static_cast<char>(0x80)), zero = _mm_setzero_si128();
+    const __m128i a = _mm_sad_epu8(_mm_xor_si128(low, offset), zero), b = _mm_sad_epu8(_mm_xor_si128(high, offset), zero);
+    const __m128i halves = _mm_add_epi32(_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b));
+    return {_mm_cvtsi128_si32(halves) - 16 * 128, _mm_extract_epi32(halves, 2) - 16 * 128};
   }
 
   // Sums of u4 or u8 weights times int8 inputs, four columns to a lane.

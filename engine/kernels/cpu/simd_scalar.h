@@ -92,10 +92,12 @@ struct V {
     return each<I>([&](int i) { return std::max(a.v[i], b.v[i]); });
   }
   static std::int32_t fold_max(const I& a) { return *std::max_element(a.v, a.v + 16); }
-  static void store_i8(std::int8_t* p, const F& x) {
-    for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int8_t>(std::nearbyint(x.v[i]));
+  static std::pair<std::int32_t, std::int32_t> store_quants(std::int8_t* p, std::size_t stride, const F (&x)[2]) {
+    std::int32_t sums[2] = {0, 0};
+    for (std::size_t i = 0; i < 32; ++i)
+      sums[i / 16] += p[i / 4 * stride + i % 4] = static_cast<std::int8_t>(std::nearbyint(x[i / 16].v[i % 16]));
+    return {sums[0], sums[1]};
   }
-  static std::int32_t sum_i8(const std::int8_t* p) { return std::accumulate(p, p + 16, 0); }
 
   using Dot = I;
   struct W {
