@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "engine/base/thread_name.h"
 #include "launcher/metrics/metrics.h"
 #include "launcher/stop_filter.h"
 
@@ -122,6 +123,7 @@ struct Controller::Impl {
 };
 
 void Controller::Impl::run() {
+  name_thread("steps");
   std::vector<std::pair<LivePtr, TokenEvent>> events;
   for (;;) {
     if (!launch_plans()) return;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/thread_name.h"
 #include "parallel/cores.h"
 #include "parallel/job_memory.h"
 #include "parallel/plan_pipeline.h"
@@ -46,6 +47,7 @@ struct LocalExecutor::Impl {
 };
 
 void LocalExecutor::Impl::run(int rank, const StageFactory& factory) {
+  name_thread(fmt::format("rank {}", rank));
   // With one plan in flight stages take turns: only the ranks of one sum at a time.
   const bool stage_shares = crowded(topology.tp(), options.stage.threads, own_cores());
   const Waiting how{&memory.abort(), choose_spin(stage_shares), false};

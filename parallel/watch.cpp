@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "engine/base/check.h"
+#include "engine/base/thread_name.h"
 
 namespace shardline::parallel {
 namespace {
@@ -43,6 +44,7 @@ Watch::~Watch() {
 }
 
 void Watch::run() {
+  name_thread("watch");
   std::vector<Peer> peers;
   std::vector<pollfd> fds{{stop_, POLLIN, 0}};
   for (const WatchedRank& who : options_.peers) {

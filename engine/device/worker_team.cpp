@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/thread_name.h"
 
 namespace shardline {
 namespace {
@@ -114,6 +115,7 @@ void WorkerTeam::run(const std::function<void(Worker&)>& work) {
 }
 
 void WorkerTeam::serve(int index) {
+  name_thread("worker " + std::to_string(index));
   const FloatMode mode;
   Seat& seat = seats_[static_cast<std::size_t>(index)];
   auto delay = std::make_unique<RunDelay>();

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <ctime>
 
+#include "engine/base/thread_name.h"
 #include "launcher/http/port_holder.h"
 #include "launcher/http/session.h"
 
@@ -72,7 +73,10 @@ void Server::Impl::run() {
   accept();
   const SignalsBlocked blocked;
   handlers = std::make_unique<boost::asio::thread_pool>(static_cast<std::size_t>(options.handler_threads));
-  thread = std::thread([this] { io.run(); });
+  thread = std::thread([this] {
+    name_thread("http");
+    io.run();
+  });
 }
 
 void Server::Impl::accept() {

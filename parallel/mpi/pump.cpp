@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/base/thread_name.h"
+
 namespace shardline::parallel {
 namespace {
 
@@ -85,6 +87,7 @@ void Pump::take_posted(std::vector<Active>& active) {
 }
 
 void Pump::run() {
+  name_thread("mpi pump");
   std::vector<Active> active;
   TimePoint last_event = Clock::now(), stop_at = TimePoint::max();
   for (std::uint32_t seen = 0;;) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/base/thread_name.h"
 #include "parallel/mpi/mpi_channel.h"
 #include "parallel/mpi/mpi_collective.h"
 #include "parallel/mpi/tags.h"
@@ -87,6 +88,7 @@ std::unique_ptr<Collective> RankRuntime::collective() {
 RankLinks RankRuntime::links() { return link_rank(topology_, job_.rank, collective(), channels(choose_spin(crowded_))); }
 
 Status RankRuntime::serve(const StageFactory& factory) {
+  if (job_.rank == 0) name_thread("rank 0");  // a thread of its own; the others' is the process
   const RankLinks rank_links = links();
   Result<std::unique_ptr<ModelStage>> made = factory(topology_.shape(job_.rank), *rank_links.tp);
   if (!made.ok()) {

@@ -6,6 +6,7 @@ import time
 
 from peer import rpc_server
 from process import Failed, first_byte, free_ports, in_background, output, outputs, under_mpirun, wait_for_port
+from streams import share_beside_the_model
 
 CONTEXT, STEPS = 128, 64  # of a decode: tokens before, where nothing else is said, and tokens measured
 
@@ -39,6 +40,10 @@ class Ours:
         if not found:
             raise Failed(f"{self.program} generate does not say how long it loaded:\n{notes}")
         return float(found[1])
+
+    def beside_the_model(self, model):
+        """-> per cent of the server's CPU time that its ranks do not take"""
+        return share_beside_the_model(self.program, model)
 
 
 class Theirs:

@@ -5,6 +5,7 @@ from typing import Callable, Optional
 
 from engines import CONTEXT, beside, reading
 from process import busy_loop
+from streams import STREAMS
 
 
 @dataclasses.dataclass
@@ -12,11 +13,12 @@ class Goal:
     """Met where the ratio or the share of the machine's limit is reached; `most`: where the first value is below."""
     ratio: Optional[float] = None
     share: Optional[float] = None
-    most: Optional[float] = None      # of our seconds
+    most: Optional[float] = None      # of our value
     most_ratio: Optional[float] = None
+    unit: str = "s"                   # of `most`
 
     def text(self):
-        parts = [f"≥ {self.ratio:g}" if self.ratio else "", f"≥ {100 * self.share:.0f} % of the limit" if self.share else "", f"≤ {self.most:g} s" if self.most else "",
+        parts = [f"≥ {self.ratio:g}" if self.ratio else "", f"≥ {100 * self.share:.0f} % of the limit" if self.share else "", f"≤ {self.most:g} {self.unit}" if self.most else "",
                  f"≤ {self.most_ratio:g}" if self.most_ratio else ""]
         return " or ".join(part for part in parts if part)
 
@@ -36,6 +38,7 @@ class Row:
     unit: str = "tokens/s"
     rate_unit: str = ""
     goals: dict = dataclasses.field(default_factory=dict)  # kernels -> Goal
+    most_pairs: int = 1000
 
     def pair(self):
         value, rate = self.ours()
@@ -64,8 +67,8 @@ def each(avx512, avx2):
     return {"avx512": Goal(*avx512), "avx2": Goal(*avx2)}
 
 
-def most(seconds=None, ratio=None):
-    return {kernels: Goal(most=seconds, most_ratio=ratio) for kernels in ("avx512", "avx2")}
+def most(value=None, ratio=None, unit="s"):
+    return {kernels: Goal(most=value, most_ratio=ratio, unit=unit) for kernels in ("avx512", "avx2")}
 
 
 class Rows:
@@ -74,7 +77,7 @@ class Rows:
         self.half, self.quarter = max(1, threads // 2), max(1, threads // 4)
 
     def all(self):
-        for group in (self.prefills, self.decodes, self.long_decodes, self.ranks_as_threads, self.against_split, self.four_ranks, self.starts, self.crowds):
+        for group in (self.prefills, self.decodes, self.long_decodes, self.ranks_as_threads, self.against_split, self.four_ranks, self.starts, self.crowds, self.paths):
             yield from group()
 
     # ---- limits
@@ -98,12 +101,12 @@ class Rows:
         return Row(f"{number} {title(work)}, {shape} {form}", lambda: self.ours.bench(self.models.path(shape, form), work, self.threads),
                    lambda: self.theirs.bench(self.models.path(shape, form), work, self.threads), limit=limit, rate_unit=unit, goals=goals)
 
-    def divided(self, number, work, tp, pp, threads, processes, goals):
+    def divided(self, number, work, tp, pp, threads, processes, goals, shape="SmolLM2"):
         limit, unit = self.limit(work, "Q4_0")
         ranks = "processes" if processes else "threads"
-        return Row(f"{number} {title(work)}, SmolLM2 Q4_0: TP {tp}{f' × PP {pp}' if pp > 1 else ''}, {ranks}, {threads} thread{'s' * (threads > 1)} each",
-                   lambda: self.ours.bench(self.models.path("SmolLM2", "Q4_0"), work, threads, tp, pp, processes),
-                   lambda: self.ours.bench(self.models.path("SmolLM2", "Q4_0"), work, self.threads)[0], f"1 × {self.threads} threads", limit, rate_unit=unit, goals=goals)
+        return Row(f"{number} {title(work)}, {shape} Q4_0: TP {tp}{f' × PP {pp}' if pp > 1 else ''}, {ranks}, {threads} thread{'s' * (threads > 1)} each",
+                   lambda: self.ours.bench(self.models.path(shape, "Q4_0"), work, threads, tp, pp, processes),
+                   lambda: self.ours.bench(self.models.path(shape, "Q4_0"), work, self.threads)[0], f"1 × {self.threads} threads", limit, rate_unit=unit, goals=goals)
 
     def prefills(self):
         for form, goals in (("Q4_0", each((2.5,), (1.8,))), ("Q4_1", each((8,), (3.8,))), ("Q8_0", each((4,), (2,))), ("BF16", each((1.8,), (1.6,))), ("F16", {})):
@@ -124,19 +127,23 @@ class Rows:
 
     def long_decodes(self):
         for work in ({"context": 4096}, {"context": 8000}, {"context": 16000}, {"context": 4096, "streams": 8}):
-            yield self.versus(7, "SmolLM2", "Q4_0", work, both(3.5, 0.6))
+            row = self.versus(7, "SmolLM2", "Q4_0", work, both(3.5, 0.6))
+            yield row if work == {"context": 4096} else dataclasses.replace(row, most_pairs=3)  # minutes each, nearly all of it prefill
 
     def ranks_as_threads(self):
-        for work in ({"streams": 1}, {"context": 4096}, {"prefill": 512}, {"prefill": 4096}):
-            yield self.divided(8, work, 2, 1, self.half, False, both(0.95))
+        """The 3 KV heads of SmolLM2 do not divide by two ranks, those of the 1B shape do."""
+        for shape, work, ratio in (("SmolLM2", {"streams": 1}, 0.95), ("SmolLM2", {"context": 4096}, 0.75), ("SmolLM2", {"prefill": 512}, 0.95),
+                                   ("SmolLM2", {"prefill": 4096}, 0.75), ("1B", {"streams": 1}, 0.95), ("1B", {"prefill": 512}, 0.95)):
+            yield self.divided(8, work, 2, 1, self.half, False, both(ratio), shape)
 
     def against_split(self):
         for mode, ratio in (("tensor", 20), ("layer", 2.2)):
             for work in ({"streams": 1}, {"prefill": 512}):
                 limit, unit = self.limit(work, "Q4_0")
+                goals = {} if "prefill" in work else both(ratio)
                 yield Row(f"9 {title(work)}, SmolLM2 Q4_0: TP 2, processes, 1 thread each", lambda work=work: self.ours.bench(self.models.path("SmolLM2", "Q4_0"), work, 1, 2, 1, True),
                           lambda work=work, mode=mode: self.theirs.split(self.models.path("SmolLM2", "Q4_0"), work, mode), f"llama.cpp, {mode} split over 2 servers", limit,
-                          rate_unit=unit, goals=both(ratio))
+                          rate_unit=unit, goals=goals)
 
     def four_ranks(self):
         for work in ({"streams": 1}, {"streams": 8}, {"prefill": 512}):
@@ -172,6 +179,10 @@ class Rows:
         yield Row(f"{name}: TP 2 × PP 2, {self.quarter} each", lambda: ours(busy_loop, 2, 2, self.quarter), lambda: ours(None, 2, 2, self.quarter)[0], "the same, quiet", goals=both(0.6))
         yield Row(f"{name}: {self.threads} threads of llama.cpp", lambda: (theirs(busy_loop), None), lambda: theirs(None), "the same, quiet")
         yield Row(f"{name}: {self.threads} threads", lambda: ours(busy_loop), lambda: theirs(busy_loop), "llama.cpp beside the loop")
+
+    def paths(self):
+        yield Row(f"13 {STREAMS} sampled streams over HTTP, SmolLM2 Q4_0: CPU time beside the ranks", lambda: (self.ours.beside_the_model(self.models.path("SmolLM2", "Q4_0")), None),
+                  against="", unit="%", goals=most(5, unit="%"), most_pairs=3)
 
 
 def title(work):
