@@ -7,31 +7,28 @@ template <int Group>
   return Group < 4 ? V::low_nibbles(q + 64 * Group) : V::high_nibbles(q + 64 * (Group & 3));
 }
 
-struct Q4_0 {
-  static constexpr DType type = DType::q4_0;
-  static constexpr int quants = 32, sub_blocks = 1;
+// Weights of four bits.
+template <DType Type, int Quants>
+struct Nibbles {
+  static constexpr DType type = Type;
+  static constexpr int quants = Quants, sub_blocks = 1;
   using Dot = V::Dot;
-  static Dot start(const QuantBlock& a, int r, int) { return V::dot_start(a.comp8[r]); }
   template <int Group>
   static V::W weights(const std::uint8_t* q) {
     return nibbles<Group>(q);
   }
   static void dot(Dot& t, V::W w, const std::int8_t* a) { V::dot4(t, w, a); }
+};
+
+struct Q4_0 : Nibbles<DType::q4_0, 32> {
+  static Dot start(const QuantBlock& a, int r, int) { return V::dot_start(a.comp8[r]); }
   [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, int, V::F acc) {
     return V::fma(V::from_int(V::dot_finish(t, a.comp8[r])), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
   }
 };
 
-struct Q4_1 {
-  static constexpr DType type = DType::q4_1;
-  static constexpr int quants = 64, sub_blocks = 1;
-  using Dot = V::Dot;
+struct Q4_1 : Nibbles<DType::q4_1, 64> {
   static Dot start(const QuantBlock&, int, int) { return V::dot_start(0); }
-  template <int Group>
-  static V::W weights(const std::uint8_t* q) {
-    return nibbles<Group>(q);
-  }
-  static void dot(Dot& t, V::W w, const std::int8_t* a) { V::dot4(t, w, a); }
   [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, int, V::F acc) {
     acc = V::fma(V::from_int(V::dot_finish(t, 0)), V::mul(V::load_f16(w + part * V::lanes * 2), V::set1(a.d[r])), acc);
     return V::fma(V::load_f16(w + 32 + part * V::lanes * 2), V::set1(a.s[r]), acc);
@@ -62,16 +59,8 @@ template <class Dots>
   return V::fnma(minimum, V::set1(a.s[r]), acc);
 }
 
-struct Q4_K {
-  static constexpr DType type = DType::q4_k;
-  static constexpr int quants = 96, sub_blocks = 1;
-  using Dot = V::Dot;
+struct Q4_K : Nibbles<DType::q4_k, 96> {
   static Dot start(const QuantBlock&, int, int) { return V::dot_start(0); }
-  template <int Group>
-  static V::W weights(const std::uint8_t* q) {
-    return nibbles<Group>(q);
-  }
-  static void dot(Dot& t, V::W w, const std::int8_t* a) { V::dot4(t, w, a); }
   [[gnu::always_inline]] static V::F scale(const Dot& t, const std::byte* w, int part, const QuantBlock& a, int r, int, V::F acc) {
     return scale_k(V::dot_finish(t, 0), w, part, a, r, acc);
   }
