@@ -122,6 +122,17 @@ double operations_per_token(const Machine& machine) {
   return 2 * weights;
 }
 
+// Those of the output head.
+double head_operations(const Machine& machine) {
+  return 2.0 * machine.config().vocab * machine.config().dim;
+}
+
+// Those of the scores and the values, of one token with so many keys.
+double attention_operations(const Machine& machine, double keys) {
+  const ModelConfig& c = machine.config();
+  return 4.0 * c.layers * c.query_heads * c.head_dim * keys;
+}
+
 // Bytes of weights and KV that one decode step of all ranks reads.
 double bytes_per_step(const Machine& machine, double cached_tokens) {
   double bytes = 0;
@@ -149,7 +160,8 @@ Status measure(Machine& machine, const BenchOptions& options, boost::json::objec
     out["prefill"] = boost::json::object{{"tokens", options.prefill},
                                          {"tokens_per_second", median(rates)},
                                          {"all", boost::json::value_from(rates)},
-                                         {"gops", median(rates) * operations_per_token(machine) / 1e9}};
+                                         {"gops", median(rates) * operations_per_token(machine) / 1e9},
+                                         {"attention_gops", median(rates) * attention_operations(machine, (options.prefill + 1) / 2.0) / 1e9}};
   }
   if (!options.steps) return {};
   for (int slot = 0; slot < options.batch; ++slot)
@@ -166,6 +178,7 @@ Status measure(Machine& machine, const BenchOptions& options, boost::json::objec
                                       {"steps", options.steps},
                                       {"tokens_per_second", median(rates)},
                                       {"all", boost::json::value_from(rates)},
+                                      {"gops", median(rates) * (operations_per_token(machine) + head_operations(machine)) / 1e9},
                                       {"gbps", steps_per_second * bytes_per_step(machine, cached) / 1e9}};
   return {};
 }

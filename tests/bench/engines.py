@@ -19,14 +19,16 @@ class Ours:
         return json.loads(output([self.program, "bench", "--machine", "--json"]))
 
     def bench(self, model, work, threads, tp=1, pp=1, processes=False):
-        """-> (tokens/s, 10^9 operations or bytes per second)"""
+        """-> (tokens/s, {what the machine has limits of: 10^9 operations or bytes per second})"""
         command = [self.program, "bench", model, "--json", "--threads", threads, "--tp", tp, "--pp", pp, "--repeat", 1]
         if prompt := work.get("prefill"):
             command += ["--prefill", prompt, "--steps", 0]
         else:
             command += ["--batch", work.get("streams", 1), "--context", work.get("context", CONTEXT), "--steps", STEPS]
         report = json.loads(output(under_mpirun(tp * pp, command) if processes else command))
-        return (report["prefill"]["tokens_per_second"], report["prefill"]["gops"]) if prompt else (report["decode"]["tokens_per_second"], report["decode"]["gbps"])
+        if prompt:
+            return report["prefill"]["tokens_per_second"], {"products": report["prefill"]["gops"], "attention": report["prefill"]["attention_gops"]}
+        return report["decode"]["tokens_per_second"], {"memory": report["decode"]["gbps"], "products": report["decode"]["gops"]}
 
     def start(self, model, tp=1, pp=1):
         """-> seconds from the start of the program to the first token"""

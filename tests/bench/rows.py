@@ -29,14 +29,15 @@ class Goal:
 
 @dataclasses.dataclass
 class Row:
-    """`ours` gives (value, rate or None), `theirs` a value; what they need is made when the row's turn comes."""
+    """`ours` gives (value, rates or None), `theirs` a value; what they need is made when the row's turn comes."""
     name: str
     ours: Callable
     theirs: Optional[Callable] = None
     against: str = "llama.cpp"
-    limit: Optional[Callable] = None  # machine -> the most that `rate` can be
+    limits: Optional[Callable] = None  # machine -> the most that each rate can be
+    share: Callable = sum              # of the shares of the limits: their sum where one work follows the other, the largest where they go on together
     unit: str = "tokens/s"
-    rate_unit: str = ""
+    rate_unit: str = ""                # of the first rate
     goals: dict = dataclasses.field(default_factory=dict)  # kernels -> Goal
     most_pairs: int = 1000
 
@@ -49,13 +50,14 @@ class Row:
         ours = statistics.median(value for value, _, _ in pairs)
         ratios = sorted(value / other for value, other, _ in pairs) if self.theirs else []
         rates = [rate for _, _, rate in pairs if rate]
-        limit = max(self.limit(machine) for machine in machines) if self.limit and rates else None
-        share = statistics.median(rates) / limit if limit else None
+        limits = [self.limits(machine) for machine in machines] if self.limits and rates else []
+        share = statistics.median(self.share(rate[name] / max(limit[name] for limit in limits) for name in rate) for rate in rates) if limits else None
+        first = next(iter(rates[0])) if rates else None
         ratio = statistics.median(ratios) if ratios else None
         goal = self.goals.get(kernels)
         return {"row": self.name, "against": self.against, "unit": self.unit, "ours": ours, "theirs": statistics.median(other for _, other, _ in pairs) if self.theirs else None,
-                "ratio": ratio, "ratio_min": ratios[0] if ratios else None, "ratio_max": ratios[-1] if ratios else None, "rate": statistics.median(rates) if rates else None,
-                "rate_unit": self.rate_unit, "limit": limit, "share": share, "goal": goal.text() if goal else "", "met": goal.met(ours, ratio, share) if goal else None,
+                "ratio": ratio, "ratio_min": ratios[0] if ratios else None, "ratio_max": ratios[-1] if ratios else None, "rate": statistics.median(rate[first] for rate in rates) if rates else None,
+                "rate_unit": self.rate_unit, "limit": max(limit[first] for limit in limits) if limits else None, "share": share, "goal": goal.text() if goal else "", "met": goal.met(ours, ratio, share) if goal else None,
                 "pairs": pairs}
 
 
@@ -82,31 +84,28 @@ class Rows:
 
     # ---- limits
 
-    def limit(self, work, form):
-        """-> (of the machine, unit)"""
+    def of_limits(self, work, form):
+        """-> what a row holds its rates against. Prefill: the products, and after them attention in the numbers of the KV cache. Decode: reading, and products meanwhile."""
         def most_of(by_threads):
             return by_threads[max((n for n in by_threads if int(n) <= self.threads), key=int)]
 
-        def arithmetic(machine):
+        def limits(machine):
             rates = most_of(machine["arithmetic"])
-            if form.startswith("Q"):
-                return rates["int8_gops"]
-            return rates["bf16_gflops"] if form == "BF16" and rates["bf16_gflops"] else rates["f32_gflops"]
-        return (arithmetic, "GOP/s") if work.get("prefill") else (lambda machine: most_of(machine["read_gbps"]), "GB/s")
+            bf16 = rates["bf16_gflops"] or rates["f32_gflops"]
+            return {"products": rates["int8_gops"] if form.startswith("Q") else bf16 if form == "BF16" else rates["f32_gflops"], "attention": bf16, "memory": most_of(machine["read_gbps"])}
+        return {"limits": limits, "share": sum if work.get("prefill") else max, "rate_unit": "GOP/s" if work.get("prefill") else "GB/s"}
 
     # ---- kinds of rows
 
     def versus(self, number, shape, form, work, goals):
-        limit, unit = self.limit(work, form)
         return Row(f"{number} {title(work)}, {shape} {form}", lambda: self.ours.bench(self.models.path(shape, form), work, self.threads),
-                   lambda: self.theirs.bench(self.models.path(shape, form), work, self.threads), limit=limit, rate_unit=unit, goals=goals)
+                   lambda: self.theirs.bench(self.models.path(shape, form), work, self.threads), goals=goals, **self.of_limits(work, form))
 
     def divided(self, number, work, tp, pp, threads, processes, goals, shape="SmolLM2"):
-        limit, unit = self.limit(work, "Q4_0")
         ranks = "processes" if processes else "threads"
         return Row(f"{number} {title(work)}, {shape} Q4_0: TP {tp}{f' × PP {pp}' if pp > 1 else ''}, {ranks}, {threads} thread{'s' * (threads > 1)} each",
                    lambda: self.ours.bench(self.models.path(shape, "Q4_0"), work, threads, tp, pp, processes),
-                   lambda: self.ours.bench(self.models.path(shape, "Q4_0"), work, self.threads)[0], f"1 × {self.threads} threads", limit, rate_unit=unit, goals=goals)
+                   lambda: self.ours.bench(self.models.path(shape, "Q4_0"), work, self.threads)[0], f"1 × {self.threads} threads", goals=goals, **self.of_limits(work, "Q4_0"))
 
     def prefills(self):
         for form, goals in (("Q4_0", each((2.5,), (1.8,))), ("Q4_1", each((8,), (3.8,))), ("Q8_0", each((4,), (2,))), ("BF16", each((1.8,), (1.6,))), ("F16", {})):
@@ -139,11 +138,10 @@ class Rows:
     def against_split(self):
         for mode, ratio in (("tensor", 20), ("layer", 2.2)):
             for work in ({"streams": 1}, {"prefill": 512}):
-                limit, unit = self.limit(work, "Q4_0")
                 goals = {} if "prefill" in work else both(ratio)
                 yield Row(f"9 {title(work)}, SmolLM2 Q4_0: TP 2, processes, 1 thread each", lambda work=work: self.ours.bench(self.models.path("SmolLM2", "Q4_0"), work, 1, 2, 1, True),
-                          lambda work=work, mode=mode: self.theirs.split(self.models.path("SmolLM2", "Q4_0"), work, mode), f"llama.cpp, {mode} split over 2 servers", limit,
-                          rate_unit=unit, goals=goals)
+                          lambda work=work, mode=mode: self.theirs.split(self.models.path("SmolLM2", "Q4_0"), work, mode), f"llama.cpp, {mode} split over 2 servers",
+                          goals=goals, **self.of_limits(work, "Q4_0"))
 
     def four_ranks(self):
         for work in ({"streams": 1}, {"streams": 8}, {"prefill": 512}):
