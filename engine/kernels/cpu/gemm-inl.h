@@ -50,24 +50,22 @@ template <class L, int M, int P>
         const auto row = [&](int r) __attribute__((always_inline))->const QuantBlock& {
           return input[static_cast<std::size_t>(r / kQuadRows) * static_cast<std::size_t>(quad_blocks) + static_cast<std::size_t>(block)];
         };
-        unroll<(M + kQuadRows - 1) / kQuadRows>([&](auto quad) __attribute__((always_inline)) {
-          constexpr int first = quad * kQuadRows, R = first + kQuadRows <= M ? kQuadRows : M - first;
-          unroll<L::sub_blocks>([&](auto sub) __attribute__((always_inline)) {
-            constexpr int kGroups = 8 / L::sub_blocks;
-            typename L::Dot t[R * P];
-            unroll<R * P>([&](auto i) __attribute__((always_inline)) { t[i] = L::start(row(first + i / P), i / P % kQuadRows, sub); });
-            unroll<kGroups>([&](auto i) __attribute__((always_inline)) {
-              constexpr int group = sub * kGroups + i;
-              unroll<P>([&](auto p) __attribute__((always_inline)) {
-                const auto weights = L::template weights<group>(q + p * V::lanes * 4);
-                unroll<R>([&](auto r)
-                              __attribute__((always_inline)) { L::dot(t[r * P + p], weights, row(first + r).q[group][r % kQuadRows]); });
+        // As many rows at once as the registers hold: they share what it takes to unpack a weight.
+        constexpr int kAtOnce = kWide ? M : kQuadRows;
+        unroll<(M + kAtOnce - 1) / kAtOnce>([&](auto some) __attribute__((always_inline)) {
+          constexpr int first = some * kAtOnce, R = first + kAtOnce <= M ? kAtOnce : M - first;
+          typename L::Dot t[R * P];
+          unroll<8>([&](auto group) __attribute__((always_inline)) {
+            unroll<P>([&](auto p) __attribute__((always_inline)) {
+              const auto weights = L::template weights<group>(q + p * V::lanes * 4);
+              unroll<R>([&](auto r) __attribute__((always_inline)) {
+                L::template dot<group>(t[r * P + p], weights, row(first + r), (first + r) % kQuadRows);
               });
             });
-            unroll<R * P>([&](auto i) __attribute__((always_inline)) {
-              constexpr int r = first + i / P;
-              acc[r * P + i % P] = L::scale(t[i], w, part + i % P, row(r), r % kQuadRows, sub, acc[r * P + i % P]);
-            });
+          });
+          unroll<R * P>([&](auto i) __attribute__((always_inline)) {
+            constexpr int r = first + i / P;
+            acc[r * P + i % P] = L::scale(t[i], w, part + i % P, row(r), r % kQuadRows, acc[r * P + i % P]);
           });
         });
       },
@@ -175,7 +173,7 @@ void for_row_tiles(int rows, Fn&& fn) {
 
 template <class L>
 void quant_gemm(const GemmArgs& g, Run panels, Run rows, const TileOut& to) {
-  constexpr int kLargest = !kWide ? 4 : L::sub_blocks == 1 ? 12 : 8;  // whose sums stay in registers
+  constexpr int kLargest = !kWide ? 4 : sizeof(typename L::Dot) == sizeof(V::I) ? 12 : 8;  // whose sums stay in registers
   const int blocks = g.input->blocks;
   const QuantBlock* input = g.input->q8 + static_cast<std::size_t>(rows.begin / kQuadRows) * static_cast<std::size_t>(blocks);
   for (int panel = panels.begin; panel < panels.end; ++panel) {

@@ -72,11 +72,19 @@ struct V {
     const __m256i x = load_bytes(p), moved = Shift >= 0 ? _mm256_slli_epi16(x, Shift & 7) : _mm256_srli_epi16(x, -Shift & 7);
     return _mm256_or_si256(w, _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(mask))));
   }
-  // u5 or u6 times int8: a pair's sum is at most 2 * 63 * 127.
-  using Dot6 = __m256i;
-  static Dot6 dot6_start(std::int32_t comp8) { return _mm256_slli_epi32(_mm256_set1_epi32(comp8), 2); }
+  // u5 or u6 times int8: a pair's sum is at most 2 * 63 * 127, two of them fit 16 bits.
+  struct Dot6 {
+    __m256i sum, pairs;
+  };
+  static Dot6 dot6_start(std::int32_t comp8) { return {_mm256_slli_epi32(_mm256_set1_epi32(comp8), 2), _mm256_setzero_si256()}; }
+  static I dot6_finish(const Dot6& t) { return t.sum; }
+  template <int Group>
   static void dot4_6(Dot6& t, W w, const std::int8_t* a) {
-    t = _mm256_add_epi32(t, _mm256_madd_epi16(_mm256_maddubs_epi16(w, broadcast(a)), _mm256_set1_epi16(1)));
+    const __m256i pairs = _mm256_maddubs_epi16(w, broadcast(a));
+    if constexpr (Group % 2 == 0)
+      t.pairs = pairs;
+    else
+      t.sum = _mm256_add_epi32(t.sum, _mm256_madd_epi16(_mm256_add_epi16(t.pairs, pairs), _mm256_set1_epi16(1)));
   }
   // int8 times int8: |w| (at most 128) times a with w's sign; a pair's sum is at most 2 * 128 * 127 = 32512.
   using Dot8 = __m256i;

@@ -72,7 +72,11 @@ struct V {
   // Sums of weights of 5 or 6 bits.
   using Dot6 = __m512i;
   static Dot6 dot6_start(std::int32_t comp8) { return _mm512_slli_epi32(_mm512_set1_epi32(comp8), 2); }
-  static void dot4_6(Dot6& t, W w, const std::int8_t* a) { dot4(t, w, a); }
+  static I dot6_finish(Dot6 t) { return t; }
+  template <int Group>
+  static void dot4_6(Dot6& t, W w, const std::int8_t* a) {
+    dot4(t, w, a);
+  }
   using Dot8 = __m512i;
   using W8 = __m512i;
   static Dot8 dot8_start(std::int32_t comp8) { return _mm512_slli_epi32(_mm512_set1_epi32(comp8), 4); }  // -128 sum(q)

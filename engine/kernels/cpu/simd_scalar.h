@@ -129,7 +129,11 @@ struct V {
   }
   using Dot6 = I;
   static Dot6 dot6_start(std::int32_t comp8) { return dot_start(4 * comp8); }
-  static void dot4_6(Dot6& t, const W& w, const std::int8_t* a) { dot4(t, w, a); }
+  static I dot6_finish(const Dot6& t) { return t; }
+  template <int Group>
+  static void dot4_6(Dot6& t, const W& w, const std::int8_t* a) {
+    dot4(t, w, a);
+  }
   using Dot8 = I;
   using W8 = W;
   static Dot8 dot8_start(std::int32_t) { return dot_start(0); }
