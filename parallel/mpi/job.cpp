@@ -115,11 +115,13 @@ Result<std::string> Job::agree(const Hello& mine) {
   return agreement->kernels;
 }
 
-// mpirun gives the others a second when a rank ends with an error, less when more of them end: rank 0 needs it, to tell its clients.
+// mpirun gives the others a second when a rank ends with an error, less when more of them end: rank 0 needs it, to tell its clients. Where
+// rank 0 is gone already, mpirun needs the time to read what the others said of it.
 void Job::Impl::let_rank_0_go_first() const {
   const int pid = !places.empty() && same_host(0, rank) ? places.front().pid : 0;
+  const bool alive = pid != 0 && kill(pid, 0) == 0;
   for (const TimePoint deadline = Clock::now() + kFarewell; rank != 0 && Clock::now() < deadline;) {
-    if (pid != 0 && kill(pid, 0) != 0) return;
+    if (alive && kill(pid, 0) != 0) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }

@@ -125,7 +125,7 @@ class Ranks(unittest.TestCase):
             pids = server.ranks()
             os.kill(pids[0], signal.SIGKILL)
             self.assertNotEqual(server.process.wait(30), 0)
-            self.assertEqual(len(re.findall(r"shardline: rank 0 .* died", server.text())), 1)
+            self.assertEqual(len(re.findall(r"shardline: rank 0 .* died", server.text())), 1, server.text())
             self.assert_nothing_is_left(pids)
 
     def test_a_signal_to_mpirun(self):
