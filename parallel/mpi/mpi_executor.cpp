@@ -68,7 +68,14 @@ Result<std::unique_ptr<MpiExecutor>> MpiExecutor::start(Job& job, const Topology
 }
 
 MpiExecutor::MpiExecutor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-MpiExecutor::~MpiExecutor() { impl_->shutdown(); }
+
+// After a loss nothing is waited for: MPI may hold the pump's thread for long, and the process has to say what happened and end.
+MpiExecutor::~MpiExecutor() {
+  impl_->shutdown();
+  if (!impl_->runtime.abort().raised()) return;
+  static auto* const abandoned = new std::vector<std::shared_ptr<Impl>>;
+  abandoned->push_back(std::move(impl_));
+}
 
 int MpiExecutor::depth() const { return impl_->pipeline.depth(); }
 Status MpiExecutor::submit(const StepPlan& plan) { return impl_->pipeline.submit(plan); }
