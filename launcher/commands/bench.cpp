@@ -213,6 +213,7 @@ int bench_machine(const Options& options) {
 int run_bench(const Options& options, parallel::Job* job) {
   const BenchOptions& bench = options.bench;
   if (bench.machine) return bench_machine(options);
+  if (!bench.prefill && !bench.steps) return fail({ErrorCode::usage, "nothing to measure: neither --prefill nor --steps", "--steps"});
   ModelOptions model = options.model;
   const int longest = std::max(bench.prefill, bench.steps ? bench.context + bench.steps : 1);
   model.max_model_len = std::max(model.max_model_len, longest);

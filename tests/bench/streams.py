@@ -95,7 +95,9 @@ def share_beside_the_model(program, model):
 
 if __name__ == "__main__":
     import sys
-    by_name, rate = seconds_by_thread(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit("usage: streams.py PROGRAM MODEL")
+    by_name, rate = seconds_by_thread(*sys.argv[1:])
     total = sum(by_name.values())
     print(f"{STREAMS} streams, {rate:.0f} tokens/s")
     for thread, used in sorted(by_name.items(), key=lambda item: -item[1]):
