@@ -95,13 +95,14 @@ void Pump::run() {
       const Duration idle = Clock::now() - last_event;
       if (!spin_ || idle > kBusy) posts_.wait(seen + 1, {}, Clock::now() + std::clamp<Duration>(idle / 8, kShortest, kLongest));
     }
+    const bool stopping = stopping_;  // read before the posts, so that none of them is left behind
     if (const std::uint32_t posts = posts_.value(); posts != seen) {
       seen = posts;
       take_posted(active);
       last_event = Clock::now();
     }
     if (std::erase_if(active, [](Active& a) { return a.poll(); }) > 0) last_event = Clock::now();
-    if (!stopping_) continue;
+    if (!stopping) continue;
     if (stop_at == TimePoint::max()) stop_at = Clock::now() + kFlush;
     if (Clock::now() >= stop_at || std::none_of(active.begin(), active.end(), [](const Active& a) { return a.sends(); })) break;
   }
